@@ -35,8 +35,7 @@ impl FileTime {
     pub fn to_system_time(self) -> SystemTime {
         let (seconds, nanoseconds) = self.to_unix();
         let whole = Duration::from_secs(seconds.unsigned_abs());
-        let base =
-            if seconds >= 0 { UNIX_EPOCH.checked_add(whole) } else { UNIX_EPOCH.checked_sub(whole) };
+        let base = if seconds >= 0 { UNIX_EPOCH.checked_add(whole) } else { UNIX_EPOCH.checked_sub(whole) };
         base.and_then(|t| t.checked_add(Duration::from_nanos(u64::from(nanoseconds)))).unwrap_or(UNIX_EPOCH)
     }
 }
@@ -44,7 +43,9 @@ impl FileTime {
 impl From<SystemTime> for FileTime {
     fn from(time: SystemTime) -> Self {
         match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => Self::from_unix(i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
+            Ok(after) => {
+                Self::from_unix(i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos())
+            }
             Err(before) => {
                 let ticks = before.duration().as_nanos().div_ceil(100);
                 Self(u64::try_from(u128::from(UNIX_EPOCH_TICKS).saturating_sub(ticks)).unwrap_or(0))

@@ -1,0 +1,235 @@
+//! A login on a server.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use smb_proto::auth::{Credentials, NtlmConfig, ntlm};
+use smb_proto::conn::{Chain, ConnectionConfig, SessionConfig};
+use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, rust_crypto};
+use smb_proto::fscc::FileTime;
+use smb_proto::wire::{BreakBody, Dialect, Empty, Guid, Request, SessionFlags};
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+use crate::link::Link;
+use crate::share::Share;
+
+/// SMB's port.
+const PORT: u16 = 445;
+
+/// Whom to connect to, as whom, and how protected.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// The server's name or address.
+    pub host: String,
+    /// The TCP port, 445 as a rule.
+    pub port: u16,
+    /// Connect to this address instead of resolving the name.
+    pub address: Option<IpAddr>,
+    /// User, domain and password, or nobody.
+    pub credentials: Credentials,
+    /// Be content with being let in as guest. Nothing of a guest's session is signed or encrypted.
+    pub allow_guest: bool,
+    /// Sign each request, and take no unsigned reply.
+    pub sign: bool,
+    /// Encrypt each request, and take no unencrypted reply.
+    pub encrypt: bool,
+    /// The oldest dialect to offer.
+    pub min_dialect: Dialect,
+    /// The newest dialect to offer.
+    pub max_dialect: Dialect,
+    /// Signing algorithms to offer with 3.1.1, best first.
+    pub signing_algorithms: Vec<SigningAlgorithm>,
+    /// Ciphers to offer with 3.1.1, best first.
+    pub ciphers: Vec<Cipher>,
+    /// How long to wait for a TCP connection.
+    pub connect_timeout: Duration,
+    /// How long a server may be silent with requests waiting before the connection is given up.
+    pub dead_after: Duration,
+    /// The largest payload of one request in bytes.
+    pub max_io: u32,
+}
+
+impl ConnectOptions {
+    /// Signed; encrypted where the server asks for it or is an Azure file share (`*.file.core.*`).
+    pub fn new(host: impl Into<String>, credentials: Credentials) -> Self {
+        let host = host.into();
+        let defaults = ConnectionConfig::default();
+        Self {
+            port: PORT,
+            address: None,
+            credentials,
+            allow_guest: false,
+            sign: true,
+            encrypt: is_azure(&host),
+            min_dialect: defaults.min_dialect,
+            max_dialect: defaults.max_dialect,
+            signing_algorithms: defaults.signing_algorithms,
+            ciphers: defaults.ciphers,
+            connect_timeout: Duration::from_secs(10),
+            dead_after: defaults.dead_after,
+            max_io: defaults.max_io,
+            host,
+        }
+    }
+
+    fn connection_config(&self, client_guid: Guid) -> ConnectionConfig {
+        let defaults = ConnectionConfig::default();
+        ConnectionConfig {
+            server_name: self.host.clone(),
+            client_guid,
+            min_dialect: self.min_dialect,
+            max_dialect: self.max_dialect,
+            signing_algorithms: self.signing_algorithms.clone(),
+            ciphers: self.ciphers.clone(),
+            // A guest's session has no key; a server that was told signing is mandatory would refuse it.
+            require_signing: self.sign
+                && !self.allow_guest
+                && !matches!(self.credentials, Credentials::Anonymous),
+            max_io: self.max_io,
+            echo_after: self.dead_after / 3,
+            dead_after: self.dead_after,
+            ..defaults
+        }
+    }
+}
+
+/// Whether a host is an Azure file share's: its sessions are refused without encryption.
+fn is_azure(host: &str) -> bool {
+    host.to_ascii_lowercase().contains(".file.core.")
+}
+
+/// What a session agreed with its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The dialect.
+    pub dialect: Dialect,
+    /// How messages are signed; none for guests, or where signing is switched off.
+    pub signing: Option<SigningAlgorithm>,
+    /// The cipher agreed on, whether used or not.
+    pub cipher: Option<Cipher>,
+    /// Whether all of the session is encrypted; a share may be where the session is not.
+    pub encrypted: bool,
+    /// The server let the user in as guest.
+    pub guest: bool,
+    /// The largest read in bytes.
+    pub max_read: u32,
+    /// The largest write in bytes.
+    pub max_write: u32,
+}
+
+/// A login on a server. Clones share the connection; the last one closes it.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<ClientInner>,
+}
+
+pub(crate) struct ClientInner {
+    pub(crate) link: Link,
+    pub(crate) session_id: u64,
+    pub(crate) host: String,
+    info: SessionInfo,
+    _breaks: mpsc::UnboundedReceiver<BreakBody>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("host", &self.inner.host).field("session", &self.inner.info).finish()
+    }
+}
+
+impl Client {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// The server cannot be reached or used, or refuses the login.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self> {
+        Self::connect_with(options, rust_crypto()).await
+    }
+
+    /// The same with another implementation of the cryptography.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub async fn connect_with(options: &ConnectOptions, crypto: Arc<dyn CryptoProvider>) -> Result<Self> {
+        let socket =
+            crate::resolve::connect(&options.host, options.port, options.address, options.connect_timeout)
+                .await?;
+        let mut guid = [0; 16];
+        crypto.random(&mut guid).map_err(smb_proto::conn::ConnectionError::from)?;
+        let config = options.connection_config(Guid(guid));
+        // Nothing asks for oplocks or leases yet, so nothing breaks.
+        let (breaks, receiver) = mpsc::unbounded_channel();
+        let link = Link::establish(socket, config, crypto.clone(), breaks).await?;
+        let ntlm_config = NtlmConfig {
+            workstation: String::new(),
+            target_name: options.host.clone(),
+            now: FileTime::from(SystemTime::now()),
+        };
+        let authenticator = ntlm(options.credentials.clone(), ntlm_config, crypto)?;
+        let session_config = SessionConfig {
+            sign: options.sign,
+            encrypt: options.encrypt,
+            allow_guest: options.allow_guest || matches!(options.credentials, Credentials::Anonymous),
+            previous_session_id: 0,
+        };
+        let (session_id, flags) = link.authenticate(authenticator, session_config).await?;
+        let negotiated = link.negotiated()?;
+        let keyless = flags.intersects(SessionFlags::IS_GUEST | SessionFlags::IS_NULL)
+            || matches!(options.credentials, Credentials::Anonymous);
+        let info = SessionInfo {
+            dialect: negotiated.dialect,
+            signing: (options.sign && !keyless).then_some(negotiated.signing),
+            cipher: negotiated.cipher,
+            encrypted: link.is_encrypted(session_id, 0),
+            guest: keyless,
+            max_read: negotiated.max_read,
+            max_write: negotiated.max_write,
+        };
+        let inner = ClientInner { link, session_id, host: options.host.clone(), info, _breaks: receiver };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What the session agreed with its server.
+    pub fn info(&self) -> SessionInfo {
+        self.inner.info
+    }
+
+    /// Connects to a share.
+    ///
+    /// # Errors
+    /// The server has no such share, or refuses it.
+    pub async fn share(&self, name: &str) -> Result<Share> {
+        Share::connect(self.inner.clone(), name).await
+    }
+
+    /// Tells the server that the session is over. Dropping the last clone closes the connection, which tells it
+    /// as well.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn logoff(self) -> Result<()> {
+        let chain = Chain::one(self.inner.session_id, 0, Request::Logoff(Empty));
+        let replies = self.inner.link.request(chain).await?;
+        match replies.first().map(|reply| reply.status) {
+            Some(status) if status.is_success() => Ok(()),
+            Some(status) => Err(Error::refused("logoff", status)),
+            None => Err(Error::Malformed("no reply")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn azure_hosts_are_encrypted_by_default() {
+        let options = |host: &str| ConnectOptions::new(host, Credentials::Anonymous).encrypt;
+        assert!(options("acct.file.core.windows.net"));
+        assert!(options("ACCT.privatelink.File.Core.usgovcloudapi.net"));
+        assert!(!options("files.example.org"));
+    }
+}

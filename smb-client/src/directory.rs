@@ -1,0 +1,115 @@
+//! An open directory.
+
+use smb_proto::NtStatus;
+use smb_proto::fscc::{decode_directory, file_class};
+use smb_proto::wire::{QueryDirectoryFlags, QueryDirectoryRequest, Request, Response};
+
+use crate::error::{Error, Result};
+use crate::file::File;
+use crate::metadata::Metadata;
+use crate::names::name_from_wire;
+
+/// Bytes of entries to ask for at once: some 500 entries, two credits.
+const BATCH_BYTES: u32 = 128 * 1024;
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name, with stand-ins for forbidden characters turned back.
+    pub name: String,
+    /// What the server says of it; without the count of links.
+    pub metadata: Metadata,
+    /// The reparse tag where the entry is a reparse point.
+    pub reparse_tag: u32,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Directory {
+    file: File,
+}
+
+impl Directory {
+    pub(crate) const fn new(file: File) -> Self {
+        Self { file }
+    }
+
+    /// The next entries, some hundred at a time; none at the end. `.` and `..` are left out, and so is, with a
+    /// warning in the log, whatever no directory can honestly hold: a name with `/` or NUL, an empty one.
+    ///
+    /// # Errors
+    /// The server refuses, or is lost.
+    pub async fn next_entries(&self) -> Result<Vec<Entry>> {
+        loop {
+            let share = self.file.share();
+            let request = Request::QueryDirectory(QueryDirectoryRequest {
+                info_class: file_class::ID_BOTH_DIRECTORY,
+                flags: QueryDirectoryFlags::empty(),
+                file_index: 0,
+                file_id: self.file.id(),
+                pattern: "*".into(),
+                max_output: share.clamp(BATCH_BYTES, share.max_transact),
+            });
+            let data = match share.request_one("listing", request).await {
+                Ok(Response::QueryDirectory(body)) => body.data,
+                Ok(_) => return Err(Error::Malformed("another command's reply")),
+                Err(Error::Status { status: NtStatus::NO_MORE_FILES | NtStatus::NO_SUCH_FILE, .. }) => {
+                    return Ok(Vec::new());
+                }
+                Err(error) => return Err(error),
+            };
+            let entries = decode_directory(&data)?;
+            if entries.is_empty() {
+                return Ok(Vec::new());
+            }
+            let entries: Vec<Entry> = entries
+                .iter()
+                .filter(|entry| !matches!(entry.name.as_str(), "." | ".."))
+                .filter_map(|entry| {
+                    let name = name_from_wire(&entry.name).into_owned();
+                    if !is_honest(&name) {
+                        tracing::warn!(name = ?entry.name, "the server lists a name that cannot be; left out");
+                        return None;
+                    }
+                    let reparse_tag = if entry.attributes.contains(crate::FileAttributes::REPARSE_POINT) {
+                        entry.ea_size
+                    } else {
+                        0
+                    };
+                    Some(Entry { name, metadata: Metadata::from(entry), reparse_tag })
+                })
+                .collect();
+            // A batch of nothing but dots is not the end.
+            if !entries.is_empty() {
+                return Ok(entries);
+            }
+        }
+    }
+
+    /// All entries that are left.
+    ///
+    /// # Errors
+    /// The server refuses, or is lost.
+    pub async fn all_entries(&self) -> Result<Vec<Entry>> {
+        let mut all = Vec::new();
+        loop {
+            let batch = self.next_entries().await?;
+            if batch.is_empty() {
+                return Ok(all);
+            }
+            all.extend(batch);
+        }
+    }
+
+    /// Closes the directory.
+    ///
+    /// # Errors
+    /// The server refuses, or is lost.
+    pub async fn close(&self) -> Result<()> {
+        self.file.close().await
+    }
+}
+
+fn is_honest(name: &str) -> bool {
+    !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0'])
+}

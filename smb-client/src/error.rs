@@ -1,0 +1,127 @@
+//! The one error of this crate.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smb_proto::NtStatus;
+use smb_proto::auth::AuthError;
+use smb_proto::conn::{ConnectionError, RequestError, SessionError};
+use smb_proto::wire::DecodeError;
+
+use crate::names::InvalidName;
+
+/// What this crate's functions return.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why something failed. Where a server answered, its NTSTATUS is kept: see [`Error::status`].
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server's address took no connection.
+    #[error("cannot connect to {address}: {error}")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// What the system says.
+        error: Arc<io::Error>,
+    },
+    /// The server did not take the connection in time.
+    #[error("cannot connect to {address}: no answer within {} s", after.as_secs())]
+    ConnectTimeout {
+        /// Host and port.
+        address: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The connection broke; a request under way may or may not have been carried out.
+    #[error("the connection is lost: {0}")]
+    Connection(ConnectionError),
+    /// A name that cannot stand in a path.
+    #[error(transparent)]
+    InvalidName(#[from] InvalidName),
+    /// The server's answer makes no sense.
+    #[error("the server's answer cannot be used: {0}")]
+    Malformed(&'static str),
+    /// The server grants too few credits for the request.
+    #[error("the server grants too few credits for a request of this size")]
+    NotEnoughCredits,
+    /// The server's name has no address.
+    #[error("cannot find the address of {host}: {error}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the system says.
+        error: Arc<io::Error>,
+    },
+    /// The login failed.
+    #[error("cannot log in: {0}")]
+    Session(#[from] SessionError),
+    /// The server refused an operation.
+    #[error("{operation} failed: {status}")]
+    Status {
+        /// What was asked.
+        operation: &'static str,
+        /// What the server said.
+        status: NtStatus,
+    },
+    /// No answer to a request in time.
+    #[error("the server did not answer in time")]
+    TimedOut,
+}
+
+impl Error {
+    /// What the server said, if it is the server who refused.
+    pub const fn status(&self) -> Option<NtStatus> {
+        match self {
+            Self::Status { status, .. } | Self::Session(SessionError::Refused(status)) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether another connection might do better.
+    pub const fn is_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. }
+                | Self::ConnectTimeout { .. }
+                | Self::Connection(_)
+                | Self::Resolve { .. }
+                | Self::TimedOut
+        )
+    }
+
+    pub(crate) const fn refused(operation: &'static str, status: NtStatus) -> Self {
+        Self::Status { operation, status }
+    }
+}
+
+impl From<RequestError> for Error {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Connection(error) => Self::Connection(error),
+            RequestError::Malformed(_) => Self::Malformed("the reply cannot be read"),
+            RequestError::NotEnoughCredits => Self::NotEnoughCredits,
+            RequestError::UnknownSession => Self::Connection(ConnectionError::Closed),
+            _ => Self::TimedOut,
+        }
+    }
+}
+
+impl From<ConnectionError> for Error {
+    fn from(error: ConnectionError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(_: DecodeError) -> Self {
+        Self::Malformed("the information cannot be read")
+    }
+}
+
+impl From<AuthError> for Error {
+    fn from(error: AuthError) -> Self {
+        Self::Session(error.into())
+    }
+}

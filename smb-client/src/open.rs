@@ -1,0 +1,88 @@
+//! How a file is opened.
+
+use smb_proto::fscc::FileAttributes;
+use smb_proto::wire::{
+    AccessMask, CreateContext, CreateDisposition, CreateOptions, CreateRequest, OplockLevel, ShareAccess,
+};
+
+/// How a file is opened; the fields are those of [MS-SMB2] 2.2.13.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// What the opener wants to do.
+    pub access: AccessMask,
+    /// What others may do meanwhile.
+    pub share_access: ShareAccess,
+    /// What to do where the file exists, or does not.
+    pub disposition: CreateDisposition,
+    /// Directory or not, write-through, and so on.
+    pub options: CreateOptions,
+    /// Attributes of a new file.
+    pub attributes: FileAttributes,
+}
+
+impl OpenOptions {
+    /// Open what exists, with this access; others may do everything.
+    pub fn existing(access: AccessMask) -> Self {
+        Self {
+            access,
+            share_access: ShareAccess::READ | ShareAccess::WRITE | ShareAccess::DELETE,
+            disposition: CreateDisposition::Open,
+            options: CreateOptions::empty(),
+            attributes: FileAttributes::empty(),
+        }
+    }
+
+    /// Read an existing file.
+    pub fn read() -> Self {
+        let access = AccessMask::READ_DATA | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE;
+        Self { options: CreateOptions::NON_DIRECTORY_FILE, ..Self::existing(access) }
+    }
+
+    /// Read and write; create the file where there is none.
+    pub fn write() -> Self {
+        let access = AccessMask::READ_DATA
+            | AccessMask::WRITE_DATA
+            | AccessMask::APPEND_DATA
+            | AccessMask::READ_ATTRIBUTES
+            | AccessMask::WRITE_ATTRIBUTES
+            | AccessMask::SYNCHRONIZE;
+        Self {
+            disposition: CreateDisposition::OpenIf,
+            options: CreateOptions::NON_DIRECTORY_FILE,
+            attributes: FileAttributes::NORMAL,
+            ..Self::existing(access)
+        }
+    }
+
+    /// Look at what is there, file, directory or link, without following it.
+    pub fn attributes() -> Self {
+        let access = AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE;
+        Self { options: CreateOptions::OPEN_REPARSE_POINT, ..Self::existing(access) }
+    }
+
+    /// List an existing directory.
+    pub fn list() -> Self {
+        let access = AccessMask::READ_DATA | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE;
+        Self { options: CreateOptions::DIRECTORY_FILE, ..Self::existing(access) }
+    }
+
+    /// The same with another disposition.
+    pub fn disposition(self, disposition: CreateDisposition) -> Self {
+        Self { disposition, ..self }
+    }
+
+    /// `name` is in wire form.
+    pub(crate) fn request(&self, name: String, contexts: Vec<CreateContext>) -> CreateRequest {
+        CreateRequest {
+            oplock: OplockLevel::None,
+            impersonation: 2,
+            access: self.access,
+            attributes: self.attributes,
+            share_access: self.share_access,
+            disposition: self.disposition,
+            options: self.options,
+            name,
+            contexts,
+        }
+    }
+}

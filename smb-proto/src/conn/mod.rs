@@ -1,0 +1,538 @@
+//! A connection as a state machine, without I/O and without a clock.
+//!
+//! Whoever drives a [`Connection`] does this, in any order:
+//!
+//! - give it each received frame: [`Connection::accept`] finds the keys, [`Inbound::open`] does the
+//!   cryptography (on any thread), [`Connection::handle`] takes the result;
+//! - take what it wants sent: [`Connection::poll_transmit`], then [`Outbound::seal`] (on any thread);
+//! - take what happened: [`Connection::poll_event`];
+//! - call [`Connection::handle_timeout`] at [`Connection::poll_timeout`].
+//!
+//! Message ids, credits, pending replies, compounds, which key protects what, the preauthentication hash and the
+//! validation of the negotiation are settled in here. A chain waits in a queue until its credits are there. A
+//! reply is taken only with the protection that its request had.
+
+mod config;
+mod credits;
+mod error;
+mod frame;
+mod inbound;
+mod negotiation;
+mod request;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use config::{ConnectionConfig, SessionConfig};
+pub use error::{ConnectionError, PeerIncompatible, PeerMisbehaved, RequestError, SessionError};
+pub use frame::{Inbound, Opened, Outbound, PREFIX_LEN, Protection};
+pub use negotiation::Negotiated;
+pub use request::{Chain, Event, Reply, Token};
+
+use crate::auth::Authenticator;
+use crate::crypto::{CryptoProvider, PreauthHash};
+use crate::wire::{
+    Capabilities, CloseRequest, Command, Dialect, Empty, FileId, Header, HeaderFlags, Request, Response,
+    Route, SessionSetupFlags, SessionSetupRequest,
+};
+use credits::Credits;
+use frame::OutboundKey;
+use session::{Login, Session};
+
+/// Room in a frame beside its payload: headers, names, contexts, other members of a chain.
+const FRAME_SLACK: usize = 1 << 17;
+
+/// One transport connection to a server.
+pub struct Connection {
+    config: ConnectionConfig,
+    crypto: Arc<dyn CryptoProvider>,
+    negotiated: Option<Negotiated>,
+    preauth: PreauthHash,
+    /// Whether VALIDATE_NEGOTIATE_INFO has confirmed the negotiation, or need not.
+    validated: bool,
+    closed: Option<ConnectionError>,
+    credits: Credits,
+    next_token: u64,
+    queue: VecDeque<Queued>,
+    pending: HashMap<u64, Pending>,
+    chains: HashMap<Token, Waiting>,
+    deadlines: BTreeSet<(Instant, Token)>,
+    logins: HashMap<Token, Login>,
+    sessions: HashMap<u64, Session>,
+    out: VecDeque<Outbound>,
+    events: VecDeque<Event>,
+    /// Since when an answer has been due: the last frame received, or the first sent after that.
+    silent_since: Option<Instant>,
+    last_activity: Instant,
+    echo_pending: bool,
+}
+
+/// Who gets the replies of a chain.
+#[derive(Clone, Debug)]
+enum Purpose {
+    Negotiate,
+    Login,
+    Caller,
+    /// VALIDATE_NEGOTIATE_INFO; the caller's tree connect waits for it.
+    Validate {
+        held: Token,
+        replies: Vec<Reply>,
+    },
+    /// ECHO, or the CLOSE of an open that nobody waited for.
+    Housekeeping,
+}
+
+/// A chain that waits for credits.
+struct Queued {
+    token: Token,
+    session_id: u64,
+    tree_id: u32,
+    requests: Vec<Request>,
+}
+
+/// A message that waits for its reply.
+struct Pending {
+    token: Token,
+    index: usize,
+    command: Command,
+    charge: u16,
+    signed: bool,
+    encrypted: bool,
+    session_id: u64,
+    tree_id: u32,
+    async_id: Option<u64>,
+    interims: u32,
+}
+
+/// A chain that waits for replies.
+struct Waiting {
+    purpose: Purpose,
+    replies: Vec<Option<Reply>>,
+    malformed: Option<crate::wire::DecodeError>,
+    deadline: Option<Instant>,
+    /// Nobody wants the replies any more; what they opened is closed again.
+    abandoned: bool,
+    /// The chain closes what it opens.
+    closes: bool,
+    message_ids: Vec<u64>,
+}
+
+impl Connection {
+    /// A connection whose first frame is the NEGOTIATE request.
+    ///
+    /// # Errors
+    /// The provider has no random numbers.
+    pub fn new(
+        config: ConnectionConfig,
+        crypto: Arc<dyn CryptoProvider>,
+        now: Instant,
+    ) -> Result<Self, ConnectionError> {
+        let mut salt = [0; 32];
+        crypto.random(&mut salt)?;
+        let mut connection = Self {
+            credits: Credits::new(config.credit_target),
+            config,
+            crypto,
+            negotiated: None,
+            preauth: PreauthHash::default(),
+            validated: false,
+            closed: None,
+            next_token: 0,
+            queue: VecDeque::new(),
+            pending: HashMap::new(),
+            chains: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            logins: HashMap::new(),
+            sessions: HashMap::new(),
+            out: VecDeque::new(),
+            events: VecDeque::new(),
+            silent_since: None,
+            last_activity: now,
+            echo_pending: false,
+        };
+        let request = Request::Negotiate(negotiation::request(&connection.config, salt));
+        connection.enqueue(now, Purpose::Negotiate, Chain::one(0, 0, request));
+        Ok(connection)
+    }
+
+    /// What was agreed, once it is.
+    pub const fn negotiated(&self) -> Option<&Negotiated> {
+        self.negotiated.as_ref()
+    }
+
+    /// Why the connection is over, if it is.
+    pub const fn closed(&self) -> Option<&ConnectionError> {
+        self.closed.as_ref()
+    }
+
+    /// The largest frame that the server may send, in bytes. A reader should refuse a longer one unread.
+    pub fn max_frame(&self) -> usize {
+        let payload = self.negotiated.as_ref().map_or(0, |n| n.max_read.max(n.max_transact));
+        payload as usize + FRAME_SLACK
+    }
+
+    /// How many bytes one request can carry with the credits that the server has granted so far.
+    pub fn credit_bytes(&self) -> u64 {
+        u64::from(self.credits.total().max(1)) * 65_536
+    }
+
+    /// Whether messages of this session (and tree) are encrypted.
+    pub fn is_encrypted(&self, session_id: u64, tree_id: u32) -> bool {
+        self.sessions
+            .get(&session_id)
+            .is_some_and(|s| s.encrypts() || s.trees.get(&tree_id).copied().unwrap_or(false))
+    }
+
+    /// Begins a login. [`Event::SessionReady`] or [`Event::SessionFailed`] carries the same token.
+    ///
+    /// # Errors
+    /// The connection is over or not negotiated yet, or the authenticator cannot begin.
+    pub fn authenticate(
+        &mut self,
+        now: Instant,
+        mut authenticator: Box<dyn Authenticator>,
+        config: SessionConfig,
+    ) -> Result<Token, SessionError> {
+        if let Some(error) = &self.closed {
+            return Err(error.clone().into());
+        }
+        let Some(negotiated) = &self.negotiated else { return Err(ConnectionError::Closed.into()) };
+        if config.encrypt && negotiated.cipher.is_none() {
+            return Err(SessionError::EncryptionUnavailable(
+                "the server offers no cipher that this client accepts (dialect below 3.0, or ciphers switched off)",
+            ));
+        }
+        let token = authenticator.start(&negotiated.token)?;
+        let chain = Chain::one(0, 0, self.session_setup(&config, token));
+        let preauth = self.preauth.clone();
+        let id = self.enqueue(now, Purpose::Login, chain);
+        self.logins.insert(id, Login { token: id, authenticator, config, session_id: 0, preauth });
+        self.flush_queue(now);
+        Ok(id)
+    }
+
+    /// Sends a chain as soon as there are credits for it.
+    ///
+    /// # Errors
+    /// The connection is over, or knows no such session.
+    pub fn send(&mut self, now: Instant, chain: Chain) -> Result<Token, RequestError> {
+        if let Some(error) = &self.closed {
+            return Err(error.clone().into());
+        }
+        if chain.session_id != 0 && !self.sessions.contains_key(&chain.session_id) {
+            return Err(RequestError::UnknownSession);
+        }
+        let token = self.enqueue(now, Purpose::Caller, chain);
+        self.flush_queue(now);
+        Ok(token)
+    }
+
+    /// Asks the server to stop working on a chain. Its replies still come, mostly STATUS_CANCELLED.
+    pub fn cancel(&mut self, token: Token) {
+        let Some(waiting) = self.chains.get(&token) else { return };
+        if waiting.message_ids.is_empty() {
+            self.queue.retain(|queued| queued.token != token);
+            self.finish_chain(token, Err(RequestError::TimedOut));
+            return;
+        }
+        for id in waiting.message_ids.clone() {
+            let Some(pending) = self.pending.get(&id) else { continue };
+            let key = match self.sessions.get(&pending.session_id) {
+                Some(session) => session.outbound(pending.session_id, pending.tree_id, false),
+                None => OutboundKey::None,
+            };
+            // A CANCEL repeats its target's message id and costs no credit ([MS-SMB2] 3.2.4.24).
+            let mut header = Header::request(Command::Cancel, id);
+            header.session_id = pending.session_id;
+            header.route = match pending.async_id {
+                Some(async_id) => Route::Async { async_id },
+                None => Route::Sync { tree_id: 0 },
+            };
+            let mut outbound = Outbound::new(key, 68);
+            outbound.push(header, |w| Request::Cancel(Empty).encode(w));
+            self.out.push_back(outbound);
+        }
+    }
+
+    /// Nobody waits for this chain any more: there will be no event, credits are booked as ever, and a file that
+    /// the chain opens is closed again.
+    pub fn abandon(&mut self, token: Token) {
+        let Some(waiting) = self.chains.get_mut(&token) else { return };
+        waiting.abandoned = true;
+        if waiting.message_ids.is_empty() {
+            self.queue.retain(|queued| queued.token != token);
+            self.forget_chain(token);
+        }
+    }
+
+    /// Ends the connection: each waiting chain gets `reason`.
+    pub fn close(&mut self, reason: ConnectionError) {
+        if self.closed.is_some() {
+            return;
+        }
+        self.closed = Some(reason.clone());
+        self.queue.clear();
+        self.pending.clear();
+        self.out.clear();
+        self.deadlines.clear();
+        let chains: Vec<_> = self.chains.drain().collect();
+        for (token, waiting) in chains {
+            let result = Err(RequestError::Connection(reason.clone()));
+            match waiting.purpose {
+                Purpose::Caller if !waiting.abandoned => self.events.push_back(Event::Done { token, result }),
+                _ => {}
+            }
+        }
+        for login in std::mem::take(&mut self.logins).into_values() {
+            let (token, error) = (login.token, reason.clone().into());
+            self.events.push_back(Event::SessionFailed { token, error });
+        }
+        self.sessions.clear();
+        self.events.push_back(Event::Closed(reason));
+    }
+
+    /// The next frame to send.
+    pub fn poll_transmit(&mut self) -> Option<Outbound> {
+        self.out.pop_front()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due, unless something happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.closed.is_some() {
+            return None;
+        }
+        let silence = match self.silent_since {
+            Some(since) if self.echo_pending || self.negotiated.is_none() => since + self.config.dead_after,
+            Some(since) => since + self.config.echo_after,
+            None => self.last_activity + self.config.keepalive,
+        };
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        Some(deadline.map_or(silence, |at| at.min(silence)))
+    }
+
+    /// Does what is due by `now`: gives up late requests, asks a silent server whether it lives, ends a dead
+    /// connection.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.closed.is_some() {
+            return;
+        }
+        while let Some(&(at, token)) = self.deadlines.first() {
+            if at > now {
+                break;
+            }
+            self.deadlines.remove(&(at, token));
+            self.cancel(token);
+            if let Some(waiting) = self.chains.get_mut(&token)
+                && !waiting.abandoned
+            {
+                waiting.abandoned = true;
+                self.events.push_back(Event::Done { token, result: Err(RequestError::TimedOut) });
+            }
+        }
+        match self.silent_since {
+            Some(since) if now >= since + self.config.dead_after => self.close(ConnectionError::TimedOut),
+            Some(since) if now >= since + self.config.echo_after => self.echo(now),
+            None if now >= self.last_activity + self.config.keepalive => {
+                self.last_activity = now;
+                self.echo(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn echo(&mut self, now: Instant) {
+        if self.echo_pending || self.negotiated.is_none() {
+            return;
+        }
+        self.echo_pending = true;
+        // In front of what waits: without credits nothing else would go either.
+        let session_id = self.sessions.keys().next().copied().unwrap_or(0);
+        let token = self.enqueue(now, Purpose::Housekeeping, Chain::one(session_id, 0, Request::Echo(Empty)));
+        if let Some(at) = self.queue.iter().position(|queued| queued.token == token)
+            && let Some(echo) = self.queue.remove(at)
+        {
+            self.queue.push_front(echo);
+        }
+        self.flush_queue(now);
+    }
+
+    fn session_setup(&self, config: &SessionConfig, token: Vec<u8>) -> Request {
+        Request::SessionSetup(SessionSetupRequest {
+            flags: SessionSetupFlags::empty(),
+            security_mode: self.config.security_mode(),
+            capabilities: Capabilities::empty(),
+            previous_session_id: config.previous_session_id,
+            token: token.into(),
+        })
+    }
+
+    fn enqueue(&mut self, now: Instant, purpose: Purpose, chain: Chain) -> Token {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        let deadline = chain.timeout.map(|timeout| now + timeout);
+        if let Some(at) = deadline {
+            self.deadlines.insert((at, token));
+        }
+        let waiting = Waiting {
+            purpose,
+            replies: chain.requests.iter().map(|_| None).collect(),
+            malformed: None,
+            deadline,
+            abandoned: false,
+            closes: chain.requests.iter().any(|request| matches!(request, Request::Close(_))),
+            message_ids: Vec::new(),
+        };
+        self.chains.insert(token, waiting);
+        let Chain { session_id, tree_id, requests, .. } = chain;
+        self.queue.push_back(Queued { token, session_id, tree_id, requests });
+        if matches!(self.chains[&token].purpose, Purpose::Negotiate) {
+            self.flush_queue(now);
+        }
+        token
+    }
+
+    /// Sends what the credits allow, in order.
+    fn flush_queue(&mut self, now: Instant) {
+        while let Some(front) = self.queue.front() {
+            let charge: u32 = front.requests.iter().map(|r| u32::from(self.credits.charge(r))).sum();
+            if !self.credits.affords(charge) {
+                // Nothing is under way that would bring credits: this request can never be sent.
+                if self.credits.idle()
+                    && let Some(stuck) = self.queue.pop_front()
+                {
+                    self.finish_chain(stuck.token, Err(RequestError::NotEnoughCredits));
+                    continue;
+                }
+                break;
+            }
+            if let Some(queued) = self.queue.pop_front() {
+                self.transmit(now, queued);
+            }
+        }
+    }
+
+    fn transmit(&mut self, now: Instant, queued: Queued) {
+        let Queued { token, session_id, tree_id, requests } = queued;
+        let Some(waiting) = self.chains.get_mut(&token) else { return };
+        let session = self.sessions.get(&session_id);
+        let must_sign = matches!(waiting.purpose, Purpose::Validate { .. })
+            || requests.iter().any(|r| matches!(r, Request::TreeConnect(_)));
+        let key =
+            session.map_or(OutboundKey::None, |session| session.outbound(session_id, tree_id, must_sign));
+        let capacity = requests.iter().map(size_hint).sum();
+        let mut outbound = Outbound::new(key, capacity);
+        let (signed, encrypted) = (outbound.signs(), outbound.encrypts());
+        for (index, request) in requests.iter().enumerate() {
+            let charge = self.credits.charge(request);
+            let (message_id, wanted) = self.credits.take(charge);
+            let command = request.command();
+            let mut header = Header::request(command, message_id);
+            header.credit_charge = self.credits.field(charge);
+            header.credits = wanted;
+            header.session_id = session_id;
+            header.route = Route::Sync { tree_id };
+            if index > 0 {
+                header.flags |= HeaderFlags::RELATED_OPERATIONS;
+                outbound.chain();
+            }
+            outbound.push(header, |w| request.encode(w));
+            waiting.message_ids.push(message_id);
+            let pending = Pending {
+                token,
+                index,
+                command,
+                charge,
+                signed,
+                encrypted,
+                session_id,
+                tree_id,
+                async_id: None,
+                interims: 0,
+            };
+            self.pending.insert(message_id, pending);
+        }
+        match waiting.purpose {
+            Purpose::Negotiate => self.preauth.update(outbound.message()),
+            Purpose::Login => {
+                if let Some(login) = self.logins.get_mut(&token) {
+                    login.preauth.update(outbound.message());
+                }
+            }
+            _ => {}
+        }
+        self.silent_since.get_or_insert(now);
+        self.last_activity = now;
+        self.out.push_back(outbound);
+    }
+
+    /// Removes a chain and everything that waits for it.
+    fn forget_chain(&mut self, token: Token) -> Option<Waiting> {
+        let waiting = self.chains.remove(&token)?;
+        if let Some(at) = waiting.deadline {
+            self.deadlines.remove(&(at, token));
+        }
+        Some(waiting)
+    }
+
+    fn finish_chain(&mut self, token: Token, result: Result<Vec<Reply>, RequestError>) {
+        let Some(waiting) = self.forget_chain(token) else { return };
+        match waiting.purpose {
+            Purpose::Caller if !waiting.abandoned => self.events.push_back(Event::Done { token, result }),
+            Purpose::Validate { held, .. } => self.finish_chain(held, result),
+            Purpose::Login => {
+                if let (Some(login), Err(error)) = (self.logins.remove(&token), result) {
+                    let error = match error {
+                        RequestError::Connection(error) => error.into(),
+                        _ => SessionError::Connection(ConnectionError::TimedOut),
+                    };
+                    self.events.push_back(Event::SessionFailed { token: login.token, error });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Closes what an abandoned chain opened.
+    fn close_orphan(&mut self, now: Instant, session_id: u64, tree_id: u32, file_id: FileId) {
+        if self.sessions.contains_key(&session_id) {
+            let close = Request::Close(CloseRequest { query_attributes: false, file_id });
+            self.enqueue(now, Purpose::Housekeeping, Chain::one(session_id, tree_id, close));
+        }
+    }
+
+    /// Whether VALIDATE_NEGOTIATE_INFO is due: a 3.x client on a connection older than 3.1.1, with a key that
+    /// the answer can be signed with ([MS-SMB2] 3.2.5.5).
+    fn must_validate(&self, session_id: u64) -> bool {
+        let old = self.negotiated.as_ref().is_some_and(|n| n.dialect < Dialect::Smb311);
+        old && !self.validated
+            && self.config.max_dialect >= Dialect::Smb300
+            && self.sessions.get(&session_id).is_some_and(Session::has_key)
+    }
+
+    fn opened_file(replies: &[Reply]) -> Option<FileId> {
+        replies.iter().find_map(|reply| match &reply.body {
+            Ok(Response::Create(body)) => Some(body.file_id),
+            _ => None,
+        })
+    }
+}
+
+/// About how many bytes a request takes.
+fn size_hint(request: &Request) -> usize {
+    let payload = match request {
+        Request::Write(body) => body.data.len(),
+        Request::Ioctl(body) => body.input.len(),
+        Request::SetInfo(body) => body.data.len(),
+        _ => 64,
+    };
+    crate::wire::HEADER_LEN + 192 + payload
+}

@@ -1,0 +1,265 @@
+//! Whole messages: the body that belongs to a header, error responses, compound chains.
+
+use bytes::Bytes;
+
+use super::buf::{DecodeError, Reader, Wire, Writer, len32};
+use super::create::{CreateRequest, CreateResponse};
+use super::header::{Command, HEADER_LEN, Header};
+use super::io::{
+    CloseRequest, CloseResponse, FlushRequest, LockRequest, ReadRequest, ReadResponse, WriteRequest,
+    WriteResponse,
+};
+use super::negotiate::{NegotiateRequest, NegotiateResponse};
+use super::oplock::BreakBody;
+use super::query::{
+    BufferResponse, ChangeNotifyRequest, IoctlRequest, IoctlResponse, QueryDirectoryRequest,
+    QueryInfoRequest, SetInfoRequest, SetInfoResponse,
+};
+use super::session::{
+    Empty, SessionSetupRequest, SessionSetupResponse, TreeConnectRequest, TreeConnectResponse,
+};
+use crate::status::NtStatus;
+
+/// More messages in one frame than this is an attack: the largest chain that a client of ours sends is 8.
+const MAX_CHAIN: usize = 64;
+
+macro_rules! bodies {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident($body:ty) = $command:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)] // each variant is the command of its name
+        #[allow(clippy::large_enum_variant)] // bodies live one at a time, boxing would cost more
+        pub enum $name {
+            $($variant($body),)*
+        }
+
+        impl $name {
+            /// The command that the header must carry.
+            pub const fn command(&self) -> Command {
+                match self {
+                    $(Self::$variant(_) => Command::$command,)*
+                }
+            }
+
+            /// Appends the body.
+            pub fn encode(&self, w: &mut Writer<'_>) {
+                match self {
+                    $(Self::$variant(body) => body.encode(w),)*
+                }
+            }
+        }
+    };
+}
+
+bodies! {
+    /// The body of a request.
+    Request {
+        Negotiate(NegotiateRequest) = Negotiate,
+        SessionSetup(SessionSetupRequest) = SessionSetup,
+        Logoff(Empty) = Logoff,
+        TreeConnect(TreeConnectRequest) = TreeConnect,
+        TreeDisconnect(Empty) = TreeDisconnect,
+        Create(CreateRequest) = Create,
+        Close(CloseRequest) = Close,
+        Flush(FlushRequest) = Flush,
+        Read(ReadRequest) = Read,
+        Write(WriteRequest) = Write,
+        Lock(LockRequest) = Lock,
+        Ioctl(IoctlRequest) = Ioctl,
+        Cancel(Empty) = Cancel,
+        Echo(Empty) = Echo,
+        QueryDirectory(QueryDirectoryRequest) = QueryDirectory,
+        ChangeNotify(ChangeNotifyRequest) = ChangeNotify,
+        QueryInfo(QueryInfoRequest) = QueryInfo,
+        SetInfo(SetInfoRequest) = SetInfo,
+        OplockBreak(BreakBody) = OplockBreak,
+    }
+}
+
+bodies! {
+    /// The body of a successful response, or of a warning that carries data.
+    Response {
+        Negotiate(NegotiateResponse) = Negotiate,
+        SessionSetup(SessionSetupResponse) = SessionSetup,
+        Logoff(Empty) = Logoff,
+        TreeConnect(TreeConnectResponse) = TreeConnect,
+        TreeDisconnect(Empty) = TreeDisconnect,
+        Create(CreateResponse) = Create,
+        Close(CloseResponse) = Close,
+        Flush(Empty) = Flush,
+        Read(ReadResponse) = Read,
+        Write(WriteResponse) = Write,
+        Lock(Empty) = Lock,
+        Ioctl(IoctlResponse) = Ioctl,
+        Echo(Empty) = Echo,
+        QueryDirectory(BufferResponse) = QueryDirectory,
+        ChangeNotify(BufferResponse) = ChangeNotify,
+        QueryInfo(BufferResponse) = QueryInfo,
+        SetInfo(SetInfoResponse) = SetInfo,
+        OplockBreak(BreakBody) = OplockBreak,
+    }
+}
+
+impl Request {
+    /// Reads the body of a request; `message` begins with the header.
+    pub fn decode(command: Command, message: &Bytes) -> Result<Self, DecodeError> {
+        let r = &mut Reader::new(message, HEADER_LEN);
+        Ok(match command {
+            Command::Negotiate => Self::Negotiate(Wire::decode(r)?),
+            Command::SessionSetup => Self::SessionSetup(Wire::decode(r)?),
+            Command::Logoff => Self::Logoff(Wire::decode(r)?),
+            Command::TreeConnect => Self::TreeConnect(Wire::decode(r)?),
+            Command::TreeDisconnect => Self::TreeDisconnect(Wire::decode(r)?),
+            Command::Create => Self::Create(Wire::decode(r)?),
+            Command::Close => Self::Close(Wire::decode(r)?),
+            Command::Flush => Self::Flush(Wire::decode(r)?),
+            Command::Read => Self::Read(Wire::decode(r)?),
+            Command::Write => Self::Write(Wire::decode(r)?),
+            Command::Lock => Self::Lock(Wire::decode(r)?),
+            Command::Ioctl => Self::Ioctl(Wire::decode(r)?),
+            Command::Cancel => Self::Cancel(Wire::decode(r)?),
+            Command::Echo => Self::Echo(Wire::decode(r)?),
+            Command::QueryDirectory => Self::QueryDirectory(Wire::decode(r)?),
+            Command::ChangeNotify => Self::ChangeNotify(Wire::decode(r)?),
+            Command::QueryInfo => Self::QueryInfo(Wire::decode(r)?),
+            Command::SetInfo => Self::SetInfo(Wire::decode(r)?),
+            Command::OplockBreak => Self::OplockBreak(Wire::decode(r)?),
+        })
+    }
+}
+
+impl Response {
+    /// Reads the body of a response whose status [`Self::carries_body`]; `message` begins with the header.
+    pub fn decode(command: Command, message: &Bytes) -> Result<Self, DecodeError> {
+        let r = &mut Reader::new(message, HEADER_LEN);
+        Ok(match command {
+            Command::Negotiate => Self::Negotiate(Wire::decode(r)?),
+            Command::SessionSetup => Self::SessionSetup(Wire::decode(r)?),
+            Command::Logoff => Self::Logoff(Wire::decode(r)?),
+            Command::TreeConnect => Self::TreeConnect(Wire::decode(r)?),
+            Command::TreeDisconnect => Self::TreeDisconnect(Wire::decode(r)?),
+            Command::Create => Self::Create(Wire::decode(r)?),
+            Command::Close => Self::Close(Wire::decode(r)?),
+            Command::Flush => Self::Flush(Wire::decode(r)?),
+            Command::Read => Self::Read(Wire::decode(r)?),
+            Command::Write => Self::Write(Wire::decode(r)?),
+            Command::Lock => Self::Lock(Wire::decode(r)?),
+            Command::Ioctl => Self::Ioctl(Wire::decode(r)?),
+            Command::Cancel => return Err(DecodeError::Invalid("response to CANCEL")),
+            Command::Echo => Self::Echo(Wire::decode(r)?),
+            Command::QueryDirectory => Self::QueryDirectory(Wire::decode(r)?),
+            Command::ChangeNotify => Self::ChangeNotify(Wire::decode(r)?),
+            Command::QueryInfo => Self::QueryInfo(Wire::decode(r)?),
+            Command::SetInfo => Self::SetInfo(Wire::decode(r)?),
+            Command::OplockBreak => Self::OplockBreak(Wire::decode(r)?),
+        })
+    }
+
+    /// Whether a response with this status has the command's own body and not an error's
+    /// ([MS-SMB2] 2.2.2, 3.3.4.4).
+    pub fn carries_body(command: Command, status: NtStatus) -> bool {
+        match status {
+            NtStatus::MORE_PROCESSING_REQUIRED => command == Command::SessionSetup,
+            NtStatus::BUFFER_OVERFLOW => {
+                matches!(command, Command::QueryInfo | Command::Ioctl | Command::Read)
+            }
+            NtStatus::NOTIFY_ENUM_DIR => command == Command::ChangeNotify,
+            NtStatus::PENDING | NtStatus::NOTIFY_CLEANUP => false,
+            status => status.is_success(),
+        }
+    }
+}
+
+/// One context of an error response ([MS-SMB2] 2.2.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorContext {
+    /// 0, or the number of what `data` is.
+    pub id: u32,
+    /// For example a symbolic link's target ([MS-SMB2] 2.2.2.2.1).
+    pub data: Bytes,
+}
+
+/// SMB2 ERROR Response ([MS-SMB2] 2.2.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorResponse {
+    /// 3.1.1: a list. Before: at most one, with id 0.
+    pub contexts: Vec<ErrorContext>,
+}
+
+impl Wire for ErrorResponse {
+    fn encode(&self, w: &mut Writer<'_>) {
+        let listed = self.contexts.iter().any(|context| context.id != 0) || self.contexts.len() > 1;
+        w.u16(9);
+        w.u8(if listed { u8::try_from(self.contexts.len()).unwrap_or(u8::MAX) } else { 0 });
+        w.u8(0);
+        let length_at = w.position();
+        w.u32(0);
+        let start = w.position();
+        for (i, context) in self.contexts.iter().enumerate() {
+            if listed {
+                if i > 0 {
+                    w.align(8);
+                }
+                w.u32(len32(context.data.len()));
+                w.u32(context.id);
+            }
+            w.bytes(&context.data);
+        }
+        w.patch_u32(length_at, len32(w.position() - start));
+        if w.position() == start {
+            w.u8(0);
+        }
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        r.structure_size(9)?;
+        let count = r.u8()?;
+        r.u8()?;
+        let length = r.u32()? as usize;
+        let data = r.bytes(length)?;
+        if count == 0 {
+            let contexts = if data.is_empty() { Vec::new() } else { vec![ErrorContext { id: 0, data }] };
+            return Ok(Self { contexts });
+        }
+        let r = &mut Reader::new(&data, 0);
+        let mut contexts = Vec::new();
+        for i in 0..count {
+            if i > 0 {
+                r.skip(r.position().next_multiple_of(8) - r.position())?;
+            }
+            let length = r.u32()? as usize;
+            let id = r.u32()?;
+            contexts.push(ErrorContext { id, data: r.bytes(length)? });
+        }
+        Ok(Self { contexts })
+    }
+}
+
+/// Appends a message to `out`: the header, then what `body` writes.
+pub fn encode_message(out: &mut Vec<u8>, header: &Header, body: impl FnOnce(&mut Writer<'_>)) {
+    let mut w = Writer::new(out);
+    header.encode(&mut w);
+    body(&mut w);
+}
+
+/// Splits a frame into its messages, each with its header decoded; each but the last keeps its padding, which
+/// the signature covers ([MS-SMB2] 3.2.5.1.9, 3.1.4.1).
+pub fn split_compound(frame: &Bytes) -> Result<Vec<(Header, Bytes)>, DecodeError> {
+    let mut messages = Vec::with_capacity(1);
+    let mut rest = frame.clone();
+    loop {
+        let header = Header::decode(&mut Reader::new(&rest, 0))?;
+        let next = header.next_command as usize;
+        if next == 0 {
+            messages.push((header, rest));
+            return Ok(messages);
+        }
+        if next < HEADER_LEN || !next.is_multiple_of(8) || next >= rest.len() {
+            return Err(DecodeError::Invalid("next command offset"));
+        }
+        if messages.len() + 1 >= MAX_CHAIN {
+            return Err(DecodeError::Invalid("chain length"));
+        }
+        messages.push((header, rest.split_to(next)));
+    }
+}

@@ -1,0 +1,48 @@
+//! The wire format of SMB2 messages ([MS-SMB2] 2.2), in both directions.
+//!
+//! Decoders are total: any bytes give a value or a [`DecodeError`]. What they return shares the frame's
+//! memory ([`bytes::Bytes`]); nothing is allocated that the frame's own length does not pay for.
+
+mod buf;
+mod create;
+mod create_context;
+mod header;
+mod io;
+mod message;
+mod negotiate;
+mod oplock;
+mod query;
+mod session;
+mod transform;
+mod validate;
+
+pub use buf::{DecodeError, Guid, Reader, Wire, Writer, utf16_to_string};
+pub(crate) use buf::{len32, utf16_len};
+pub use create::{
+    AccessMask, CreateAction, CreateDisposition, CreateOptions, CreateRequest, CreateResponse, FileId,
+    FileTimes, OplockLevel, ShareAccess,
+};
+pub use create_context::{CreateContext, Lease, LeaseState, LeaseV2};
+pub use header::{Command, HEADER_LEN, Header, HeaderFlags, Route, SIGNATURE_OFFSET, SMB2_MAGIC};
+pub use io::{
+    CloseRequest, CloseResponse, FlushRequest, LockElement, LockFlags, LockRequest, ReadRequest,
+    ReadResponse, WriteRequest, WriteResponse,
+};
+pub use message::{ErrorContext, ErrorResponse, Request, Response, encode_message, split_compound};
+pub use negotiate::{
+    Capabilities, Dialect, NegotiateContext, NegotiateRequest, NegotiateResponse, SecurityMode,
+};
+pub use oplock::{BreakBody, LeaseBreakAck, LeaseBreakNotification, OplockBreak};
+pub use query::{
+    BufferResponse, ChangeNotifyRequest, InfoType, IoctlRequest, IoctlResponse, QueryDirectoryFlags,
+    QueryDirectoryRequest, QueryInfoRequest, SetInfoRequest, SetInfoResponse, fsctl,
+};
+pub use session::{
+    Empty, SessionFlags, SessionSetupFlags, SessionSetupRequest, SessionSetupResponse, ShareCapabilities,
+    ShareFlags, ShareType, TreeConnectRequest, TreeConnectResponse,
+};
+pub use transform::{
+    COMPRESSION_MAGIC, MAX_FRAME, TRANSFORM_AAD_OFFSET, TRANSFORM_LEN, TRANSFORM_MAGIC, TransformHeader,
+    frame_length, frame_prefix,
+};
+pub use validate::{ValidateNegotiateRequest, ValidateNegotiateResponse};
