@@ -19,8 +19,6 @@ pub struct Entry {
     pub name: String,
     /// What the server says of it; without the count of links.
     pub metadata: Metadata,
-    /// The reparse tag where the entry is a reparse point.
-    pub reparse_tag: u32,
 }
 
 /// An open directory.
@@ -71,12 +69,7 @@ impl Directory {
                         tracing::warn!(name = ?entry.name, "the server lists a name that cannot be; left out");
                         return None;
                     }
-                    let reparse_tag = if entry.attributes.contains(crate::FileAttributes::REPARSE_POINT) {
-                        entry.ea_size
-                    } else {
-                        0
-                    };
-                    Some(Entry { name, metadata: Metadata::from(entry), reparse_tag })
+                    Some(Entry { name, metadata: Metadata::from(entry) })
                 })
                 .collect();
             // A batch of nothing but dots is not the end.

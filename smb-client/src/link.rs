@@ -104,7 +104,7 @@ impl Link {
             self.shared.after(state);
             receiver
         };
-        receiver.await.unwrap_or(Err(ConnectionError::Closed.into()))
+        receiver.await.unwrap_or_else(|_| Err(ConnectionError::Closed.into()))
     }
 
     /// Sends a chain and waits for all its replies.

@@ -24,6 +24,8 @@ pub struct Metadata {
     pub attributes: FileAttributes,
     /// Hard links; 0 where the server was not asked.
     pub links: u32,
+    /// Which kind of reparse point it is; 0 for none, or where the server was not asked.
+    pub reparse_tag: u32,
 }
 
 impl Metadata {
@@ -56,8 +58,10 @@ impl From<&AllInfo> for Metadata {
 
 impl From<&DirectoryEntry> for Metadata {
     fn from(entry: &DirectoryEntry) -> Self {
+        let reparse = entry.attributes.contains(FileAttributes::REPARSE_POINT);
         Self {
             file_id: entry.file_id,
+            reparse_tag: if reparse { entry.ea_size } else { 0 },
             ..Self::new(entry.times, entry.end_of_file, entry.allocation_size, entry.attributes)
         }
     }

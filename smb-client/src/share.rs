@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smb_proto::conn::{Chain, Reply};
 use smb_proto::fscc::{
-    AllInfo, BasicInfo, FileAttributes, FileTime, FullSizeInfo, RenameInfo, file_class, from_bytes, to_bytes,
-    volume_class,
+    AllInfo, AttributeTagInfo, BasicInfo, FileAttributes, FileTime, FullSizeInfo, RenameInfo, file_class,
+    from_bytes, to_bytes, volume_class,
 };
 use smb_proto::wire::{
     AccessMask, CloseRequest, CreateDisposition, CreateOptions, CreateResponse, Empty, FileId, FileTimes,
@@ -263,12 +263,29 @@ impl Share {
         let chain = vec![create, query_all(FileId::RELATED), close_related()];
         let mut replies = self.chain("opening", chain).await?.into_iter();
         let opened = replies.next();
-        match (opened, replies.next().map(|reply| expect("querying", reply))) {
+        let metadata = match (opened, replies.next().map(|reply| expect("querying", reply))) {
             (_, Some(Ok(body))) => metadata_of(body),
             // It vanished between the two, or the server is of the kind that knows no FileAllInformation.
             (Some(Reply { body: Ok(Response::Create(created)), .. }), _) => Ok(Metadata::from(&created)),
             (_, Some(Err(error))) => Err(error),
             _ => Err(Error::Malformed("no reply")),
+        }?;
+        if metadata.attributes.contains(FileAttributes::REPARSE_POINT) {
+            return Ok(Metadata { reparse_tag: self.reparse_tag(path).await?, ..metadata });
+        }
+        Ok(metadata)
+    }
+
+    async fn reparse_tag(&self, path: &str) -> Result<u32> {
+        let create = Request::Create(OpenOptions::attributes().request(path_to_wire(path)?, Vec::new()));
+        let query = query_info(FileId::RELATED, InfoType::File, file_class::ATTRIBUTE_TAG);
+        let replies = self.chain("opening", vec![create, query, close_related()]).await?;
+        match replies.into_iter().nth(1).map(|reply| expect("querying", reply)) {
+            Some(Ok(Response::QueryInfo(body))) => {
+                Ok(from_bytes::<AttributeTagInfo>(&body.data)?.reparse_tag)
+            }
+            Some(Err(error)) => Err(error),
+            _ => Err(Error::Malformed("another command's reply")),
         }
     }
 
@@ -340,19 +357,26 @@ impl Share {
         check_all("renaming", replies)
     }
 
-    /// Changes times and attributes.
+    /// Changes times, attributes and, where given, the size; says what the file is like then.
     ///
     /// # Errors
     /// The server refuses, or is lost.
-    pub async fn set_attributes(&self, path: &str, set: &SetAttributes) -> Result<()> {
-        let options = OpenOptions {
+    pub async fn modify(&self, path: &str, size: Option<u64>, set: &SetAttributes) -> Result<Metadata> {
+        let mut options = OpenOptions {
             options: CreateOptions::OPEN_REPARSE_POINT,
-            ..OpenOptions::existing(AccessMask::WRITE_ATTRIBUTES | AccessMask::SYNCHRONIZE)
+            ..OpenOptions::existing(
+                AccessMask::WRITE_ATTRIBUTES | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE,
+            )
         };
-        let create = Request::Create(options.request(path_to_wire(path)?, Vec::new()));
-        let info = to_bytes(&set.to_info());
-        let chain = vec![create, set_file_info(FileId::RELATED, file_class::BASIC, info), close_related()];
-        check_all("setting attributes", self.chain("setting attributes", chain).await?)
+        if size.is_some() {
+            options.access |= AccessMask::WRITE_DATA;
+            // The data of a link is not its target's.
+            options.options = CreateOptions::NON_DIRECTORY_FILE;
+        }
+        let mut chain = vec![Request::Create(options.request(path_to_wire(path)?, Vec::new()))];
+        chain.extend(changes(FileId::RELATED, size, set));
+        chain.extend([query_all(FileId::RELATED), close_related()]);
+        changed(self.chain("changing", chain).await?)
     }
 
     /// How full the volume is.
@@ -389,13 +413,38 @@ impl Share {
 }
 
 impl File {
-    /// Changes times and attributes.
+    /// Changes times, attributes and, where given, the size; says what the file is like then.
     ///
     /// # Errors
-    /// The file is open without WRITE_ATTRIBUTES, or the server refuses or is lost.
-    pub async fn set_attributes(&self, set: &SetAttributes) -> Result<()> {
-        self.share().set_info(self.id(), file_class::BASIC, to_bytes(&set.to_info())).await
+    /// The file is open without the access that this takes, or the server refuses or is lost.
+    pub async fn modify(&self, size: Option<u64>, set: &SetAttributes) -> Result<Metadata> {
+        let mut chain = changes(self.id(), size, set);
+        chain.push(query_all(self.id()));
+        changed(self.share().request(chain).await?)
     }
+}
+
+/// The requests that make a change.
+fn changes(file_id: FileId, size: Option<u64>, set: &SetAttributes) -> Vec<Request> {
+    let mut requests = Vec::new();
+    if let Some(size) = size {
+        let data = Bytes::copy_from_slice(&size.to_le_bytes());
+        requests.push(set_file_info(file_id, file_class::END_OF_FILE, data));
+    }
+    if *set != SetAttributes::default() {
+        requests.push(set_file_info(file_id, file_class::BASIC, to_bytes(&set.to_info())));
+    }
+    requests
+}
+
+/// The metadata at the end of a chain in which nothing may fail but the close.
+fn changed(replies: Vec<Reply>) -> Result<Metadata> {
+    for reply in replies {
+        if let Response::QueryInfo(body) = expect("changing", reply)? {
+            return Ok(Metadata::from(&from_bytes::<AllInfo>(&body.data)?));
+        }
+    }
+    Err(Error::Malformed("another command's reply"))
 }
 
 fn created(reply: Reply) -> Option<CreateResponse> {
