@@ -22,10 +22,9 @@ pub const PREFIX_LEN: usize = 4;
 pub(super) struct NonceCounter(AtomicU64);
 
 impl NonceCounter {
-    fn next(&self, length: usize) -> [u8; 16] {
+    fn next(&self) -> [u8; 16] {
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes());
-        debug_assert!(length >= 8);
         nonce
     }
 }
@@ -110,7 +109,7 @@ impl Outbound {
                 }
             }
             OutboundKey::Encrypt { cipher, nonces, nonce_len, session_id } => {
-                let nonce = nonces.next(*nonce_len);
+                let nonce = nonces.next();
                 let (head, data) = self.buffer.split_at_mut(PREFIX_LEN + TRANSFORM_LEN);
                 let mut header = TransformHeader {
                     signature: [0; 16],

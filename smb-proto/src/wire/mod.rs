@@ -13,6 +13,8 @@ mod negotiate;
 mod oplock;
 mod query;
 mod session;
+#[cfg(test)]
+mod tests;
 mod transform;
 mod validate;
 
