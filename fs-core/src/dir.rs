@@ -1,0 +1,131 @@
+//! Open directories: a cursor that can be set back.
+//!
+//! SMB lists a directory forwards only, and a seekdir(3) may come at any time, so the entries seen so far are
+//! kept, each at a fixed offset: 0 is `.`, 1 is `..`, the first entry of the server 2. Setting the cursor back
+//! to 0 lists afresh, as rewinddir(3) wants. The server's handle is closed as soon as the listing is complete:
+//! open, it would keep a directory that is deleted from going away.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::inode::{Ino, Stamp};
+use crate::name;
+use crate::remote::{RemoteAttr, RemoteEntry, RemoteHandle};
+
+/// Offset of the first entry that is not synthesised.
+pub(crate) const FIRST: u64 = 2;
+
+/// One entry kept.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// The name on the server.
+    pub(crate) name: Arc<str>,
+    /// The name here.
+    pub(crate) local: Box<str>,
+    pub(crate) attr: RemoteAttr,
+    /// When the server was asked for it.
+    pub(crate) asked: Stamp,
+    pub(crate) at: Instant,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct OpenDir {
+    pub(crate) ino: Ino,
+    pub(crate) cursor: tokio::sync::Mutex<Cursor>,
+    /// Entries that this mount has changed since the directory was opened: what was listed of them before is
+    /// not believed.
+    overtaken: Mutex<HashMap<Box<str>, Stamp>>,
+}
+
+impl OpenDir {
+    pub(crate) fn new(ino: Ino, remote: RemoteHandle) -> Self {
+        Self { ino, cursor: tokio::sync::Mutex::new(Cursor::new(remote)), overtaken: Mutex::default() }
+    }
+
+    pub(crate) fn overtake(&self, name: &str, stamp: Stamp) {
+        self.overtaken.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), stamp);
+    }
+
+    pub(crate) fn is_overtaken(&self, entry: &Listed) -> bool {
+        let overtaken = self.overtaken.lock().unwrap_or_else(PoisonError::into_inner);
+        overtaken.get(&*entry.name).is_some_and(|changed| *changed > entry.asked)
+    }
+}
+
+/// How far the listing has come.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    /// `None` once the listing is complete.
+    pub(crate) remote: Option<RemoteHandle>,
+    entries: Vec<Listed>,
+    names: HashSet<Arc<str>>,
+}
+
+impl Cursor {
+    pub(crate) fn new(remote: RemoteHandle) -> Self {
+        Self { remote: Some(remote), entries: Vec::new(), names: HashSet::new() }
+    }
+
+    /// The entry at an offset at or after [`FIRST`], if it has been seen.
+    pub(crate) fn at(&self, offset: u64) -> Option<&Listed> {
+        let index = usize::try_from(offset.checked_sub(FIRST)?).ok()?;
+        self.entries.get(index)
+    }
+
+    /// Whether anything has been listed.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.entries.is_empty() && self.remote.is_some()
+    }
+
+    /// Keep what the server sent, without what must not get out: names that are none, and names seen before.
+    pub(crate) fn extend(&mut self, batch: Vec<RemoteEntry>, asked: Stamp, at: Instant) {
+        for entry in batch {
+            if entry.name == "." || entry.name == ".." {
+                continue;
+            }
+            let Some(local) = name::from_remote(&entry.name) else {
+                tracing::warn!(name = ?entry.name, "the server listed a name that cannot be one; left out");
+                continue;
+            };
+            let name: Arc<str> = entry.name.into();
+            if !self.names.insert(name.clone()) {
+                tracing::debug!(?name, "the server listed a name twice");
+                continue;
+            }
+            self.entries.push(Listed { name, local: local.into(), attr: entry.attr, asked, at });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::FileKind;
+    use smb_proto::fscc::{FileAttributes, FileTime};
+
+    #[test]
+    fn hostile_and_repeated_names_are_left_out() {
+        let attr = RemoteAttr {
+            file_id: 0,
+            kind: FileKind::File,
+            size: 0,
+            allocated: 0,
+            created: FileTime::ZERO,
+            accessed: FileTime::ZERO,
+            written: FileTime::ZERO,
+            changed: FileTime::ZERO,
+            attributes: FileAttributes::NORMAL,
+            links: 1,
+        };
+        let names = [".", "..", "", "a", "../x", "x/y", "x\\y", "nul\0", "a", ".\u{F029}", "b\u{F022}"];
+        let batch = names.map(|name| RemoteEntry { name: name.into(), attr }).to_vec();
+        let mut cursor = Cursor::new(RemoteHandle(1));
+        assert!(cursor.is_untouched());
+        cursor.extend(batch, Stamp::default(), Instant::now());
+        let seen: Vec<_> = (FIRST..).map_while(|o| cursor.at(o)).map(|e| &*e.local).collect();
+        assert_eq!(seen, ["a", "b:"]);
+        assert!(cursor.at(0).is_none() && cursor.at(1).is_none() && cursor.at(u64::MAX).is_none());
+    }
+}

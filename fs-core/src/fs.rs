@@ -1,0 +1,337 @@
+//! The filesystem's operations, one async method each, for any adapter to call.
+//!
+//! Requests run concurrently. No lock is held over a request to the server, with two exceptions: each inode's
+//! `ordering`, shared by writes and taken alone by truncation and appending; and an open directory's cursor,
+//! which its listing advances.
+
+mod attr;
+mod directory;
+mod file;
+mod namespace;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use smb_proto::NtStatus;
+use smb_proto::fscc::{FileAttributes, FileTime};
+
+use crate::dir::OpenDir;
+use crate::error::{FsError, FsResult, errno};
+use crate::handle::{Fh, Handles, OpenFile};
+use crate::inode::{Ino, Inodes};
+use crate::remote::{FileKind, Remote, RemoteAttr, RemoteError, RemoteResult};
+
+/// How a share appears locally. SMB tells us no owner and no mode, so the mount makes them up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountOptions {
+    /// Owner of everything.
+    pub uid: u32,
+    /// Group of everything.
+    pub gid: u32,
+    /// Permission bits of files; a READONLY file lacks the write bits. Default 0755.
+    pub file_mode: u32,
+    /// Permission bits of directories. Default 0755.
+    pub dir_mode: u32,
+    /// Refuse every change with EROFS.
+    pub read_only: bool,
+    /// How long attributes and names are believed without asking the server. Default one second.
+    pub attr_ttl: Duration,
+}
+
+impl Default for MountOptions {
+    fn default() -> Self {
+        Self {
+            uid: 0,
+            gid: 0,
+            file_mode: 0o755,
+            dir_mode: 0o755,
+            read_only: false,
+            attr_ttl: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The attributes of an inode, as stat(2) wants them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attr {
+    /// Inode number.
+    pub ino: Ino,
+    /// What it is.
+    pub kind: FileKind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Units of 512 bytes on the server's disk.
+    pub blocks: u64,
+    /// Last access.
+    pub accessed: FileTime,
+    /// Last change of the data.
+    pub modified: FileTime,
+    /// Last change of the data or the metadata.
+    pub changed: FileTime,
+    /// Creation.
+    pub created: FileTime,
+    /// Permission bits.
+    pub perm: u16,
+    /// Hard links; 0 for a file deleted while open.
+    pub links: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// How long the adapter may show these without asking again.
+    pub valid: Duration,
+}
+
+/// An inode found or made by name. It counts as one lookup, to be given back by [`Filesystem::forget`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is like; its inode number is in there.
+    pub attr: Attr,
+}
+
+/// How to open a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenFlags {
+    /// For reading.
+    pub read: bool,
+    /// For writing.
+    pub write: bool,
+    /// Empty it first (O_TRUNC).
+    pub truncate: bool,
+    /// Each write is to reach stable storage (O_SYNC, O_DSYNC).
+    pub sync: bool,
+}
+
+/// How to create a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Create {
+    /// How to open it.
+    pub open: OpenFlags,
+    /// Fail with EEXIST if the name is taken (O_EXCL).
+    pub exclusive: bool,
+    /// Permission bits wanted; only the owner's write bit can be kept, as the READONLY attribute.
+    pub mode: u32,
+}
+
+/// A time to set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeChange {
+    /// This client's clock.
+    Now,
+    /// A given time.
+    At(FileTime),
+}
+
+/// A change of attributes. What is `None` stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAttrs {
+    /// New size in bytes.
+    pub size: Option<u64>,
+    /// New permission bits: the owner's write bit of a file is kept as the READONLY attribute, the rest is
+    /// accepted and has no effect.
+    pub mode: Option<u32>,
+    /// New owner: accepted and has no effect.
+    pub uid: Option<u32>,
+    /// New group: accepted and has no effect.
+    pub gid: Option<u32>,
+    /// New access time.
+    pub accessed: Option<TimeChange>,
+    /// New modification time.
+    pub modified: Option<TimeChange>,
+    /// New creation time.
+    pub created: Option<FileTime>,
+}
+
+/// Where to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteAt {
+    /// At a byte offset.
+    Offset(u64),
+    /// At the end of the file as the server has it now (O_APPEND).
+    End,
+    /// At a byte offset, from the kernel's page cache (a mapping): no program waits for the answer, so an error
+    /// is kept for the next flush or fsync.
+    Cached(u64),
+}
+
+/// Variants of rename.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenameFlags {
+    /// Fail with EEXIST if the new name is taken.
+    pub no_replace: bool,
+    /// Any other variant (exchange, whiteout): refused with EINVAL.
+    pub other: bool,
+}
+
+/// One entry of a listing, handed to the adapter.
+#[derive(Clone, Copy, Debug)]
+pub struct DirItem<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The inode number, if it is known.
+    pub ino: Option<Ino>,
+    /// What it is.
+    pub kind: FileKind,
+    /// Where to go on after this entry.
+    pub next: u64,
+    /// The attributes, if they were asked for and the entry is neither `.` nor `..`.
+    pub attr: Option<Attr>,
+}
+
+/// Room on the share, as statvfs(3) wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Size of a block in bytes.
+    pub block_size: u32,
+    /// Blocks in all.
+    pub blocks: u64,
+    /// Blocks free.
+    pub free: u64,
+    /// Longest name in bytes that every alphabet can use.
+    pub max_name: u32,
+}
+
+/// The filesystem. Its methods run on a tokio runtime with timers.
+pub struct Filesystem {
+    remote: Arc<dyn Remote>,
+    options: MountOptions,
+    inodes: Mutex<Inodes>,
+    files: Handles<OpenFile>,
+    dirs: Handles<OpenDir>,
+    hidden: namespace::HiddenNames,
+    /// Closes under way.
+    closing: AtomicUsize,
+}
+
+impl Filesystem {
+    /// A filesystem over a share. Nothing is asked of the server yet.
+    pub fn new(remote: Arc<dyn Remote>, options: MountOptions) -> Self {
+        let inodes = Mutex::new(Inodes::new(options.attr_ttl, Instant::now()));
+        Self {
+            remote,
+            options,
+            inodes,
+            files: Handles::default(),
+            dirs: Handles::default(),
+            hidden: namespace::HiddenNames::default(),
+            closing: AtomicUsize::new(0),
+        }
+    }
+
+    /// How the share appears locally.
+    pub fn options(&self) -> &MountOptions {
+        &self.options
+    }
+
+    /// Close all that is open, and remove the deleted files that were kept for it. For the end of a mount: the
+    /// kernel does not wait for its last closes to be answered.
+    pub async fn shutdown(&self) {
+        for fh in self.dirs.all() {
+            // Closed by a request still under way; there is nothing left to do for it.
+            let _ = self.releasedir(fh).await;
+        }
+        for fh in self.files.all() {
+            let _ = self.release(fh).await;
+        }
+        let doomed = self.inodes().doomed();
+        for path in doomed {
+            self.remove_hidden(&path).await;
+        }
+    }
+
+    fn inodes(&self) -> MutexGuard<'_, Inodes> {
+        // Every method of the table leaves it whole, so that a panic elsewhere has not harmed it.
+        self.inodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writable(&self) -> FsResult<()> {
+        if self.options.read_only {
+            return Err(FsError::local(errno::EROFS, "mounted read-only"));
+        }
+        Ok(())
+    }
+
+    /// Tell open directories that an entry has changed.
+    fn overtake(&self, parent: Ino, name: &str) {
+        let open = self.dirs.of(parent);
+        if !open.is_empty() {
+            let stamp = self.inodes().stamp();
+            open.iter().for_each(|dir| dir.overtake(name, stamp));
+        }
+    }
+
+    fn present(&self, ino: Ino, attr: &RemoteAttr, valid: Duration, doomed: bool) -> Attr {
+        let directory = attr.kind == FileKind::Directory;
+        let read_only = !directory && attr.attributes.contains(FileAttributes::READONLY);
+        let mode = if directory { self.options.dir_mode } else { self.options.file_mode };
+        let mode = if read_only { mode & !0o222 } else { mode };
+        // A server may keep small files in the directory and say that they take no room at all; programs that
+        // look for holes would take such a file for one.
+        let allocated = if attr.allocated == 0 { attr.size } else { attr.allocated };
+        let or = |time: FileTime, other: FileTime| if time == FileTime::ZERO { other } else { time };
+        Attr {
+            ino,
+            kind: attr.kind,
+            size: attr.size,
+            blocks: allocated.div_ceil(512),
+            accessed: or(attr.accessed, attr.written),
+            modified: attr.written,
+            changed: or(attr.changed, attr.written),
+            created: attr.created,
+            perm: (mode & 0o7777) as u16,
+            links: if doomed { 0 } else { attr.links.max(1) },
+            uid: self.options.uid,
+            gid: self.options.gid,
+            valid,
+        }
+    }
+
+    /// The inode's attributes as far as they are known; the server's answer `attr` if nothing is.
+    fn presented(&self, ino: Ino, attr: &RemoteAttr) -> Attr {
+        let inodes = self.inodes();
+        let doomed = inodes.node(ino).is_ok_and(|node| node.doomed);
+        let (attr, valid) = inodes.known(ino, Instant::now()).unwrap_or((*attr, Duration::ZERO));
+        drop(inodes);
+        self.present(ino, &attr, valid, doomed)
+    }
+}
+
+/// A close under way.
+struct Closing<'a>(&'a AtomicUsize);
+
+impl<'a> Closing<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether the server says that the handle is no longer open.
+fn handle_gone<T>(result: &RemoteResult<T>) -> bool {
+    matches!(result, Err(RemoteError::Status(NtStatus::FILE_CLOSED | NtStatus::INVALID_HANDLE)))
+}
+
+/// Whether the server says that there is no such object.
+fn is_missing(error: &RemoteError) -> bool {
+    error.status().is_some_and(|status| crate::error::status_to_errno(status) == errno::ENOENT)
+}
+
+/// What to say if a name cannot be taken because its last owner is still going.
+fn name_taken(error: RemoteError) -> FsError {
+    if error.is(NtStatus::DELETE_PENDING) {
+        return FsError::local(errno::EBUSY, "a deleted file keeps the name until its last user closes it");
+    }
+    error.into()
+}
+
+/// Log an error that has nobody to go to.
+fn log_lost(what: &str, fh: Fh, error: &FsError) {
+    tracing::warn!(fh = fh.0, %error, "{what}");
+}

@@ -1,0 +1,226 @@
+//! Names to inodes, attributes, and room on the share.
+
+use std::time::{Instant, SystemTime};
+
+use smb_proto::fscc::{FileAttributes, FileTime};
+
+use super::{Attr, Entry, Filesystem, SetAttrs, Space, TimeChange, handle_gone, is_missing};
+use crate::error::{FsError, FsResult, errno};
+use crate::handle::Fh;
+use crate::inode::{Ino, Stamp};
+use crate::name;
+use crate::remote::{FileKind, RemoteAttr, SetAttr};
+
+/// The attributes that a set request may carry ([MS-FSCC] 2.4.7); the others are changed by other means.
+const SETTABLE: FileAttributes = FileAttributes::READONLY
+    .union(FileAttributes::HIDDEN)
+    .union(FileAttributes::SYSTEM)
+    .union(FileAttributes::ARCHIVE)
+    .union(FileAttributes::TEMPORARY)
+    .union(FileAttributes::OFFLINE)
+    .union(FileAttributes::NOT_CONTENT_INDEXED);
+
+impl Filesystem {
+    /// Look a name up. Always asks the server.
+    ///
+    /// # Errors
+    /// ENOENT; EINVAL or ENAMETOOLONG for what cannot be a name; what the server says.
+    pub async fn lookup(&self, parent: Ino, name: &str) -> FsResult<Entry> {
+        let name = name::to_remote(name)?;
+        let (path, asked) = {
+            let inodes = self.inodes();
+            if inodes.is_doomed(parent, &name) {
+                return Err(FsError::local(errno::ENOENT, "deleted; open handles keep it"));
+            }
+            (inodes.path(parent)?.child(&name), inodes.stamp())
+        };
+        match self.remote.lookup(&path).await {
+            Ok(attr) => self.enter(parent, &name, attr, asked),
+            Err(error) => {
+                if is_missing(&error) {
+                    let mut inodes = self.inodes();
+                    // Unless it has come to be while we asked.
+                    if let Some(ino) = inodes.child(parent, &name)
+                        && inodes.stamp() == asked
+                    {
+                        inodes.detach(ino);
+                    }
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Take back `count` lookups of an inode.
+    pub fn forget(&self, ino: Ino, count: u64) {
+        self.inodes().forget(ino, count);
+    }
+
+    /// The attributes of an inode, `fh` being a handle of it if the caller has one.
+    ///
+    /// # Errors
+    /// ENOENT or ESTALE if it is gone; what the server says.
+    pub async fn getattr(&self, ino: Ino, fh: Option<Fh>) -> FsResult<Attr> {
+        let (known, asked) = {
+            let inodes = self.inodes();
+            inodes.node(ino)?;
+            (inodes.known(ino, Instant::now()), inodes.stamp())
+        };
+        if let Some((attr, valid)) = known
+            && !valid.is_zero()
+        {
+            return Ok(self.presented(ino, &attr));
+        }
+        let attr = self.ask(ino, fh).await?;
+        self.inodes().learn(ino, attr, asked, Instant::now());
+        Ok(self.presented(ino, &attr))
+    }
+
+    /// Change attributes, `fh` being a handle of the inode if the caller has one. Answers with what they are
+    /// now.
+    ///
+    /// # Errors
+    /// EROFS; ENOENT or ESTALE if the inode is gone; what the server says.
+    pub async fn setattr(&self, ino: Ino, fh: Option<Fh>, change: &SetAttrs) -> FsResult<Attr> {
+        if change.size.is_some()
+            || change.mode.is_some()
+            || change.accessed.is_some()
+            || change.modified.is_some()
+        {
+            self.writable()?;
+        }
+        let time = |change: TimeChange| match change {
+            TimeChange::Now => FileTime::from(SystemTime::now()),
+            TimeChange::At(time) => time,
+        };
+        let request = SetAttr {
+            size: change.size,
+            created: change.created,
+            accessed: change.accessed.map(time),
+            written: change.modified.map(time),
+            attributes: match change.mode {
+                Some(mode) => self.attributes_for(ino, fh, mode).await?,
+                None => None,
+            },
+        };
+        if request.is_empty() {
+            return self.getattr(ino, fh).await;
+        }
+        let ordering = self.inodes().node(ino)?.ordering.clone();
+        let _alone = match request.size {
+            Some(_) => Some(ordering.write().await),
+            None => None,
+        };
+        let asked = self.inodes().stamp();
+        let attr = self.apply(ino, fh, &request).await?;
+        self.applied(ino, attr, asked);
+        Ok(self.presented(ino, &attr))
+    }
+
+    /// Room on the share.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn statfs(&self) -> FsResult<Space> {
+        let space = self.remote.statfs().await?;
+        let block_size = space.block_size.max(512);
+        Ok(Space {
+            block_size,
+            blocks: space.total / u64::from(block_size),
+            free: space.free / u64::from(block_size),
+            max_name: space.max_name,
+        })
+    }
+
+    /// Make what the server showed under a name an inode, with one more lookup.
+    pub(super) fn enter(&self, parent: Ino, name: &str, attr: RemoteAttr, asked: Stamp) -> FsResult<Entry> {
+        let ino = self.inodes().looked_up(parent, name, attr, asked, Instant::now())?;
+        Ok(Entry { attr: self.presented(ino, &attr) })
+    }
+
+    /// Keep the answer to our own change, and stop believing what was asked before it.
+    pub(super) fn applied(&self, ino: Ino, attr: RemoteAttr, asked: Stamp) {
+        let place = {
+            let mut inodes = self.inodes();
+            inodes.learn(ino, attr, asked, Instant::now());
+            inodes.changed(ino);
+            inodes.place(ino)
+        };
+        if let Some((parent, name)) = place {
+            self.overtake(parent, &name);
+        }
+    }
+
+    /// Change an inode through a handle open for writing, or by its path if there is none.
+    ///
+    /// The handle matters for times: a server sets the time of last change when a handle that has written is
+    /// closed, unless the time was set through that very handle.
+    pub(super) async fn apply(&self, ino: Ino, fh: Option<Fh>, request: &SetAttr) -> FsResult<RemoteAttr> {
+        let own = fh.and_then(|fh| self.files.get(fh).ok()).filter(|file| file.ino == ino);
+        for file in own.into_iter().chain(self.files.of(ino)).filter(|file| file.access.write) {
+            let closed = file.closed.read().await;
+            if *closed {
+                continue;
+            }
+            let answer = self.remote.set_attr_handle(file.remote, request).await;
+            if !handle_gone(&answer) {
+                return Ok(answer?);
+            }
+        }
+        let path = self.inodes().path(ino)?;
+        Ok(self.remote.set_attr(&path, request).await?)
+    }
+
+    /// The attributes to set for permission bits; `None` if they already say it.
+    async fn attributes_for(&self, ino: Ino, fh: Option<Fh>, mode: u32) -> FsResult<Option<FileAttributes>> {
+        // READONLY on a directory marks a customised folder and protects nothing.
+        if self.inodes().node(ino)?.kind == FileKind::Directory || self.options.file_mode & 0o200 == 0 {
+            return Ok(None);
+        }
+        let now = self.ask(ino, fh).await?.attributes;
+        let read_only = mode & 0o200 == 0;
+        if now.contains(FileAttributes::READONLY) == read_only {
+            return Ok(None);
+        }
+        Ok(Some(with_read_only(now, read_only)))
+    }
+
+    /// Ask the server, through a handle if there is one.
+    async fn ask(&self, ino: Ino, fh: Option<Fh>) -> FsResult<RemoteAttr> {
+        let own = fh.and_then(|fh| self.files.get(fh).ok()).filter(|file| file.ino == ino);
+        for file in own.into_iter().chain(self.files.of(ino)) {
+            let closed = file.closed.read().await;
+            if *closed {
+                continue;
+            }
+            let answer = self.remote.attr(file.remote).await;
+            if !handle_gone(&answer) {
+                return Ok(answer?);
+            }
+        }
+        let path = self.inodes().path(ino)?;
+        let answer = self.remote.lookup(&path).await;
+        let mut inodes = self.inodes();
+        match answer {
+            Ok(attr) if inodes.node(ino)?.is(&attr) => Ok(attr),
+            Ok(_) => {
+                inodes.detach(ino);
+                Err(FsError::stale())
+            }
+            Err(error) => {
+                // Only if it is still where we asked for it.
+                if is_missing(&error) && inodes.path(ino).is_ok_and(|now| now == path) {
+                    inodes.detach(ino);
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// The attributes with READONLY set or cleared, fit for a set request.
+pub(super) fn with_read_only(attributes: FileAttributes, read_only: bool) -> FileAttributes {
+    let mut new = attributes & SETTABLE;
+    new.set(FileAttributes::READONLY, read_only);
+    if new.is_empty() { FileAttributes::NORMAL } else { new }
+}

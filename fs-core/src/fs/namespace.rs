@@ -1,0 +1,375 @@
+//! Making, deleting and renaming.
+//!
+//! SMB cannot delete a file that is open and let its users go on: the name stays, unusable, until the last
+//! handle closes. A file that is deleted, or replaced by a rename, while this mount has it open is therefore
+//! renamed to a hidden name in the same directory, and removed with the last handle. A client that dies leaves
+//! the hidden file behind; listings hide only those of their own mount, so that the others can be cleaned up.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use smb_proto::NtStatus;
+use smb_proto::fscc::FileAttributes;
+
+use super::attr::with_read_only;
+use super::{Entry, Filesystem, RenameFlags, is_missing, name_taken};
+use crate::error::{FsError, FsResult, errno};
+use crate::inode::Ino;
+use crate::name::{self, RemotePath};
+use crate::remote::{FileKind, RemoteAttr, RemoteError, RemoteResult, SetAttr};
+
+/// What hidden names begin with; sixteen hexadecimal digits follow.
+const HIDDEN_PREFIX: &str = ".sharefs-deleted-";
+/// How long a directory operation waits for closes that are on their way, and how often it looks.
+const SETTLE_TIME: Duration = Duration::from_millis(250);
+const SETTLE_STEP: Duration = Duration::from_millis(2);
+/// Attempts to find a hidden name that is free; one is enough unless two clients draw the same 64 bits.
+const HIDDEN_ATTEMPTS: u32 = 4;
+
+/// Draws hidden names.
+#[derive(Debug, Default)]
+pub(super) struct HiddenNames {
+    key: RandomState,
+    next: AtomicU64,
+}
+
+impl HiddenNames {
+    fn draw(&self) -> String {
+        let mut hasher = self.key.build_hasher();
+        hasher.write_u64(self.next.fetch_add(1, Ordering::Relaxed));
+        format!("{HIDDEN_PREFIX}{:016x}", hasher.finish())
+    }
+}
+
+impl Filesystem {
+    /// Make a directory. Its permission bits are the mount's.
+    ///
+    /// # Errors
+    /// EEXIST; EROFS; EBUSY if a deleted directory still keeps the name; what the server says.
+    pub async fn mkdir(&self, parent: Ino, name: &str) -> FsResult<Entry> {
+        self.writable()?;
+        let name = name::to_remote(name)?;
+        let (path, asked) = {
+            let inodes = self.inodes();
+            (inodes.path(parent)?.child(&name), inodes.stamp())
+        };
+        let attr = self.remote.mkdir(&path).await.map_err(name_taken)?;
+        let entry = self.enter(parent, &name, attr, asked)?;
+        self.inodes().changed_entry(parent);
+        self.overtake(parent, &name);
+        Ok(entry)
+    }
+
+    /// Delete a file. If this mount has it open, it stays usable through the open handles.
+    ///
+    /// # Errors
+    /// ENOENT; EISDIR; EROFS; EBUSY if another client does not let it be deleted; what the server says.
+    pub async fn unlink(&self, parent: Ino, name: &str) -> FsResult<()> {
+        self.writable()?;
+        let name = name::to_remote(name)?;
+        let (path, child, open) = self.find(parent, &name)?;
+        match child {
+            Some((ino, FileKind::Directory)) => {
+                tracing::debug!(ino = ino.0, "unlink of a directory");
+                return Err(FsError::local(errno::EISDIR, "a directory is removed with rmdir"));
+            }
+            Some((ino, _)) if open => {
+                self.hide(ino, &path).await?;
+            }
+            _ => {
+                let kind = child.map_or(FileKind::File, |(_, kind)| kind);
+                self.remove(&path, kind).await?;
+                self.gone(child);
+            }
+        }
+        self.left(parent, &name);
+        Ok(())
+    }
+
+    /// Delete an empty directory.
+    ///
+    /// # Errors
+    /// ENOENT; ENOTDIR; ENOTEMPTY, also while it holds a file that was deleted but is still open; EROFS.
+    pub async fn rmdir(&self, parent: Ino, name: &str) -> FsResult<()> {
+        self.writable()?;
+        let name = name::to_remote(name)?;
+        let (path, child, _) = self.find(parent, &name)?;
+        self.remove_directory(&path, child.map(|(ino, _)| ino)).await?;
+        self.gone(child);
+        self.left(parent, &name);
+        Ok(())
+    }
+
+    /// Rename, replacing a file or an empty directory of the new name.
+    ///
+    /// Replacing is atomic on the server, unless the target is a directory or is open on this mount: then the
+    /// target is moved out of the way first, and for a moment the new name leads nowhere.
+    ///
+    /// # Errors
+    /// EINVAL for a variant SMB does not have; EEXIST with `no_replace`; ENOTEMPTY, EISDIR, ENOTDIR as
+    /// rename(2); EACCES for a directory in which something is open (Windows); EROFS; what the server says.
+    pub async fn rename(
+        &self,
+        parent: Ino,
+        name: &str,
+        new_parent: Ino,
+        new_name: &str,
+        flags: RenameFlags,
+    ) -> FsResult<()> {
+        if flags.other {
+            return Err(FsError::local(errno::EINVAL, "SMB has no such rename"));
+        }
+        self.writable()?;
+        let (name, new_name) = (name::to_remote(name)?, name::to_remote(new_name)?);
+        let (from, source, _) = self.find(parent, &name)?;
+        let (to, mut target, target_open) = self.find_target(new_parent, &new_name)?;
+        if from == to {
+            return Ok(());
+        }
+        // On a server that ignores case, another spelling of the source finds the source.
+        if self.same_file(source, target) {
+            target = None;
+        }
+        let replace = !flags.no_replace;
+        let mut hidden = None;
+        if replace && let (Some((_, kind)), Some((ino, target_kind))) = (source, target) {
+            match (kind == FileKind::Directory, target_kind == FileKind::Directory) {
+                (true, true) => {
+                    self.remove_directory(&to, Some(ino)).await?;
+                    self.gone(target);
+                }
+                (true, false) => return Err(FsError::local(errno::ENOTDIR, "a directory replaces no file")),
+                (false, true) => return Err(FsError::local(errno::EISDIR, "a file replaces no directory")),
+                (false, false) if target_open => hidden = Some((ino, self.move_aside(&to).await?)),
+                (false, false) => {}
+            }
+        }
+        let mut result = self.rename_on_server(&from, &to, replace).await;
+        if let (Err(error), Some((ino, FileKind::Directory))) = (&result, source)
+            && matches!(error.status(), Some(NtStatus::ACCESS_DENIED | NtStatus::SHARING_VIOLATION))
+            && self.settled(Some(ino)).await
+        {
+            result = self.rename_on_server(&from, &to, replace).await;
+        }
+        if let Err(error) = result {
+            if let Some((_, aside)) = &hidden {
+                self.move_back(aside, &to).await;
+            }
+            return Err(error);
+        }
+        let removed = {
+            let mut inodes = self.inodes();
+            let removed = hidden.filter(|(ino, aside)| inodes.doom(*ino, last_name(aside)));
+            if let Some((ino, _)) = source {
+                inodes.moved(ino, new_parent, &new_name);
+            } else if let Some((ino, _)) = target {
+                inodes.detach(ino);
+            }
+            removed
+        };
+        if let Some((_, aside)) = removed {
+            self.remove_hidden(&aside).await;
+        }
+        self.left(parent, &name);
+        self.left(new_parent, &new_name);
+        Ok(())
+    }
+
+    /// Symbolic links, hard links and special files are not made: EPERM, as of a filesystem without them.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn make_other(&self) -> FsResult<Entry> {
+        self.writable()?;
+        Err(FsError::local(errno::EPERM, "this filesystem makes files and directories only"))
+    }
+
+    /// The target of a symbolic link is not read in this version.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn readlink(&self) -> FsResult<Box<str>> {
+        Err(FsError::local(errno::EOPNOTSUPP, "symbolic links of the server are not read"))
+    }
+
+    /// Remove what was kept for open handles only.
+    pub(super) async fn remove_hidden(&self, path: &RemotePath) {
+        match self.remove(path, FileKind::File).await {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%path, %error, "a deleted file stays behind"),
+        }
+    }
+
+    /// The path of an entry, its inode if known, and whether we have it open.
+    #[allow(clippy::type_complexity, reason = "three results of one locked look, used at once")]
+    fn find(&self, parent: Ino, name: &str) -> FsResult<(RemotePath, Option<(Ino, FileKind)>, bool)> {
+        if self.inodes().is_doomed(parent, name) {
+            return Err(FsError::local(errno::ENOENT, "deleted; open handles keep it"));
+        }
+        self.find_target(parent, name)
+    }
+
+    #[allow(clippy::type_complexity, reason = "as above")]
+    fn find_target(&self, parent: Ino, name: &str) -> FsResult<(RemotePath, Option<(Ino, FileKind)>, bool)> {
+        let inodes = self.inodes();
+        let path = inodes.path(parent)?.child(name);
+        let Some(ino) = inodes.child(parent, name) else { return Ok((path, None, false)) };
+        let node = inodes.node(ino)?;
+        Ok((path, Some((ino, node.kind)), node.opens > 0))
+    }
+
+    fn same_file(&self, a: Option<(Ino, FileKind)>, b: Option<(Ino, FileKind)>) -> bool {
+        let inodes = self.inodes();
+        let id = |of: Option<(Ino, FileKind)>| {
+            let attr = inodes.node(of?.0).ok()?.attr?;
+            (attr.file_id != 0 && attr.links <= 1).then_some(attr.file_id)
+        };
+        id(a).is_some() && id(a) == id(b)
+    }
+
+    /// An entry has changed or gone.
+    fn left(&self, parent: Ino, name: &str) {
+        self.inodes().changed_entry(parent);
+        self.overtake(parent, name);
+    }
+
+    fn gone(&self, child: Option<(Ino, FileKind)>) {
+        if let Some((ino, _)) = child {
+            self.inodes().detach(ino);
+        }
+    }
+
+    /// Delete an open file of ours: it keeps living under a hidden name.
+    async fn hide(&self, ino: Ino, path: &RemotePath) -> FsResult<()> {
+        let aside = self.move_aside(path).await?;
+        let unused = self.inodes().doom(ino, last_name(&aside));
+        if unused {
+            self.remove_hidden(&aside).await;
+        }
+        Ok(())
+    }
+
+    async fn move_aside(&self, path: &RemotePath) -> FsResult<RemotePath> {
+        let mut attempts = HIDDEN_ATTEMPTS;
+        loop {
+            let aside = sibling(path, &self.hidden.draw());
+            match self.remote.rename(path, &aside, false).await {
+                Ok(()) => return Ok(aside),
+                Err(error) if attempts > 1 && error.is(NtStatus::OBJECT_NAME_COLLISION) => attempts -= 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn move_back(&self, aside: &RemotePath, to: &RemotePath) {
+        if let Err(error) = self.remote.rename(aside, to, false).await {
+            tracing::error!(%aside, %to, %error, "a file that was to be replaced could not be put back");
+        }
+    }
+
+    /// Delete, also a file that is READONLY: to POSIX, deleting is a matter of the directory.
+    async fn remove(&self, path: &RemotePath, kind: FileKind) -> FsResult<()> {
+        let error = match self.remote.remove(path, kind).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        match self.clear_read_only(path, &error).await {
+            Some(attr) => {
+                let again = self.remote.remove(path, kind).await;
+                self.restore_on_error(path, &attr, again).await
+            }
+            None => Err(error.into()),
+        }
+    }
+
+    async fn remove_directory(&self, path: &RemotePath, ino: Option<Ino>) -> FsResult<()> {
+        if let Some(ino) = ino {
+            // Our own listings would keep it, nameless, on the server.
+            for dir in self.dirs.of(ino) {
+                self.end_listing(&dir).await;
+            }
+        }
+        match self.remote.remove(path, FileKind::Directory).await {
+            Err(error) if error.is(NtStatus::DIRECTORY_NOT_EMPTY) && self.settled(ino).await => {
+                Ok(self.remote.remove(path, FileKind::Directory).await?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Wait a little for what is open below a directory to be closed; true if all of it was.
+    ///
+    /// close(2) does not wait for the handle to be closed on the server, so that a program which closes a file
+    /// and goes on to its directory would find the file still in the way.
+    async fn settled(&self, directory: Option<Ino>) -> bool {
+        let Some(directory) = directory else { return false };
+        let mut waited = Duration::ZERO;
+        while self.closing.load(Ordering::Relaxed) > 0 || self.inodes().has_open_below(directory) {
+            if waited >= SETTLE_TIME {
+                return false;
+            }
+            tokio::time::sleep(SETTLE_STEP).await;
+            waited += SETTLE_STEP;
+        }
+        true
+    }
+
+    async fn rename_on_server(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> FsResult<()> {
+        let error = match self.remote.rename(from, to, replace).await {
+            Ok(()) => return Ok(()),
+            Err(error) if replace => error,
+            Err(error) => return Err(error.into()),
+        };
+        match self.clear_read_only(to, &error).await {
+            Some(attr) => {
+                let again = self.remote.rename(from, to, replace).await;
+                self.restore_on_error(to, &attr, again).await
+            }
+            None => Err(name_taken(error)),
+        }
+    }
+
+    /// If the error may be for the READONLY attribute of the file, clear it and answer with what it was like.
+    async fn clear_read_only(&self, path: &RemotePath, error: &RemoteError) -> Option<RemoteAttr> {
+        if !error.is(NtStatus::CANNOT_DELETE) && !error.is(NtStatus::ACCESS_DENIED) {
+            return None;
+        }
+        let attr = self.remote.lookup(path).await.ok()?;
+        if attr.kind == FileKind::Directory || !attr.attributes.contains(FileAttributes::READONLY) {
+            return None;
+        }
+        let change =
+            SetAttr { attributes: Some(with_read_only(attr.attributes, false)), ..SetAttr::default() };
+        self.remote.set_attr(path, &change).await.ok()?;
+        Some(attr)
+    }
+
+    async fn restore_on_error(
+        &self,
+        path: &RemotePath,
+        attr: &RemoteAttr,
+        result: RemoteResult<()>,
+    ) -> FsResult<()> {
+        let Err(error) = result else { return Ok(()) };
+        let change =
+            SetAttr { attributes: Some(with_read_only(attr.attributes, true)), ..SetAttr::default() };
+        match self.remote.set_attr(path, &change).await {
+            Err(lost) if !is_missing(&lost) => {
+                tracing::warn!(%path, error = %lost, "READONLY could not be restored")
+            }
+            _ => {}
+        }
+        Err(error.into())
+    }
+}
+
+fn sibling(path: &RemotePath, name: &str) -> RemotePath {
+    let depth = path.components().count().saturating_sub(1);
+    RemotePath::from_checked(path.components().take(depth)).child(name)
+}
+
+fn last_name(path: &RemotePath) -> &str {
+    path.components().last().unwrap_or_default()
+}

@@ -1,0 +1,132 @@
+//! Open files: what each handle given to the adapter stands for, and which handles an inode has.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::RwLock;
+
+use crate::error::{FsError, FsResult};
+use crate::inode::Ino;
+use crate::remote::{Access, RemoteHandle};
+
+/// A handle of an open file or directory, as given to the adapter. Never reused while mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fh(pub u64);
+
+/// One open file.
+#[derive(Debug)]
+pub(crate) struct OpenFile {
+    pub(crate) ino: Ino,
+    pub(crate) remote: RemoteHandle,
+    pub(crate) access: Access,
+    /// Held for reading by requests on behalf of the inode, which the owner of the handle does not know of;
+    /// true once the handle is closed.
+    pub(crate) closed: RwLock<bool>,
+    unreported: Mutex<Option<FsError>>,
+}
+
+impl OpenFile {
+    pub(crate) fn new(ino: Ino, remote: RemoteHandle, access: Access) -> Self {
+        Self { ino, remote, access, closed: RwLock::new(false), unreported: Mutex::new(None) }
+    }
+
+    /// Keep an error that nobody was there to be told; the next flush or fsync tells it.
+    pub(crate) fn keep_error(&self, error: &FsError) {
+        let mut kept = self.unreported.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get_or_insert_with(|| error.clone());
+    }
+
+    pub(crate) fn take_error(&self) -> FsResult<()> {
+        let mut kept = self.unreported.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.take().map_or(Ok(()), Err)
+    }
+}
+
+/// Things by handle, and handles by inode.
+#[derive(Debug)]
+pub(crate) struct Handles<T> {
+    inner: Mutex<Inner<T>>,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    open: HashMap<Fh, (Ino, Arc<T>)>,
+    by_ino: HashMap<Ino, Vec<Fh>>,
+    last: u64,
+}
+
+impl<T> Default for Handles<T> {
+    fn default() -> Self {
+        Self { inner: Mutex::new(Inner { open: HashMap::new(), by_ino: HashMap::new(), last: 0 }) }
+    }
+}
+
+impl<T> Handles<T> {
+    pub(crate) fn insert(&self, ino: Ino, thing: T) -> Fh {
+        let mut inner = self.lock();
+        inner.last += 1;
+        let fh = Fh(inner.last);
+        inner.open.insert(fh, (ino, Arc::new(thing)));
+        inner.by_ino.entry(ino).or_default().push(fh);
+        fh
+    }
+
+    pub(crate) fn get(&self, fh: Fh) -> FsResult<Arc<T>> {
+        self.lock().open.get(&fh).map(|(_, thing)| thing.clone()).ok_or_else(FsError::bad_handle)
+    }
+
+    pub(crate) fn remove(&self, fh: Fh) -> FsResult<Arc<T>> {
+        let mut inner = self.lock();
+        let (ino, thing) = inner.open.remove(&fh).ok_or_else(FsError::bad_handle)?;
+        if let Some(handles) = inner.by_ino.get_mut(&ino) {
+            handles.retain(|other| *other != fh);
+            if handles.is_empty() {
+                inner.by_ino.remove(&ino);
+            }
+        }
+        Ok(thing)
+    }
+
+    /// All that the inode has open.
+    pub(crate) fn of(&self, ino: Ino) -> Vec<Arc<T>> {
+        let inner = self.lock();
+        let handles = inner.by_ino.get(&ino).map(Vec::as_slice).unwrap_or_default();
+        handles.iter().filter_map(|fh| inner.open.get(fh)).map(|(_, thing)| thing.clone()).collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Fh> {
+        self.lock().open.keys().copied().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner<T>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_are_found_by_number_and_by_inode() {
+        let handles = Handles::default();
+        let a = handles.insert(Ino(5), "a");
+        let b = handles.insert(Ino(5), "b");
+        assert_ne!(a, b);
+        assert_eq!(handles.of(Ino(5)).len(), 2);
+        assert_eq!(*handles.remove(a).unwrap(), "a");
+        assert_eq!(handles.remove(a).unwrap_err().errno(), crate::errno::EBADF);
+        assert_eq!(*handles.of(Ino(5))[0], "b");
+        handles.remove(b).unwrap();
+        assert!(handles.of(Ino(5)).is_empty());
+    }
+
+    #[test]
+    fn a_kept_error_is_told_once() {
+        let file = OpenFile::new(Ino(2), RemoteHandle(1), Access::default());
+        file.keep_error(&FsError::stale());
+        file.keep_error(&FsError::bad_handle());
+        assert_eq!(file.take_error().unwrap_err().errno(), crate::errno::ESTALE);
+        assert!(file.take_error().is_ok());
+    }
+}

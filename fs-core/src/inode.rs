@@ -1,0 +1,482 @@
+//! The inode table: which numbers we have given out, where they are on the server, and what we know of them.
+//!
+//! An inode lives as long as something refers to it: a lookup the kernel has not forgotten, an open handle, or
+//! a child in the table. Its path is built by walking up, so that renaming a directory moves all below it for
+//! free. An inode whose name is gone ("detached") is reached through its open handles only.
+//!
+//! Races are told by a counter, not by time. Each local change gives the inode a new [`Stamp`]; an answer of
+//! the server is believed only if the inode's stamp is not newer than the one read before asking.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::RwLock;
+
+use crate::error::{FsError, FsResult};
+use crate::name::RemotePath;
+use crate::remote::{FileKind, RemoteAttr};
+
+/// An inode number. Never reused while the filesystem is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ino(pub u64);
+
+impl Ino {
+    /// The root of the share.
+    pub const ROOT: Self = Self(1);
+}
+
+/// A point in the order of local changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp(u64);
+
+/// What we know of one inode.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: FileKind,
+    /// Where it is; meaningless when detached.
+    parent: Ino,
+    name: Box<str>,
+    attached: bool,
+    /// Deleted by a user of this mount while open: it has a hidden name and goes with the last handle.
+    pub(crate) doomed: bool,
+    lookups: u64,
+    pub(crate) opens: u32,
+    children: HashMap<Box<str>, Ino>,
+    pub(crate) attr: Option<RemoteAttr>,
+    fresh_until: Instant,
+    changed: Stamp,
+    /// Writes share it; truncation and appending have it alone, since they depend on the size.
+    pub(crate) ordering: Arc<RwLock<()>>,
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Inodes {
+    nodes: HashMap<Ino, Node>,
+    last: Ino,
+    stamp: Stamp,
+    ttl: Duration,
+}
+
+impl Inodes {
+    pub(crate) fn new(ttl: Duration, now: Instant) -> Self {
+        let root = Node::new(FileKind::Directory, Ino::ROOT, "".into(), now);
+        Self { nodes: HashMap::from([(Ino::ROOT, root)]), last: Ino::ROOT, stamp: Stamp::default(), ttl }
+    }
+
+    /// The stamp to read before asking the server.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    pub(crate) fn node(&self, ino: Ino) -> FsResult<&Node> {
+        self.nodes.get(&ino).ok_or_else(FsError::stale)
+    }
+
+    pub(crate) fn child(&self, parent: Ino, name: &str) -> Option<Ino> {
+        self.nodes.get(&parent)?.children.get(name).copied()
+    }
+
+    /// Whether the entry is a deleted file that only this mount's open handles keep.
+    pub(crate) fn is_doomed(&self, parent: Ino, name: &str) -> bool {
+        self.child(parent, name).and_then(|ino| self.nodes.get(&ino)).is_some_and(|node| node.doomed)
+    }
+
+    /// # Errors
+    /// ESTALE if the inode, or a directory above it, has lost its name.
+    pub(crate) fn path(&self, ino: Ino) -> FsResult<RemotePath> {
+        let mut names = Vec::new();
+        let mut at = ino;
+        while at != Ino::ROOT {
+            let node = self.node(at)?;
+            if !node.attached {
+                return Err(FsError::stale());
+            }
+            names.push(&*node.name);
+            at = node.parent;
+        }
+        Ok(RemotePath::from_checked(names.into_iter().rev()))
+    }
+
+    /// Where the inode is: its directory and its name there.
+    pub(crate) fn place(&self, ino: Ino) -> Option<(Ino, Box<str>)> {
+        let node = self.nodes.get(&ino)?;
+        (node.attached && ino != Ino::ROOT).then(|| (node.parent, node.name.clone()))
+    }
+
+    /// The inode of an entry the server has just shown, with one more lookup; a new one if the name was unknown
+    /// or now means another file.
+    pub(crate) fn looked_up(
+        &mut self,
+        parent: Ino,
+        name: &str,
+        attr: RemoteAttr,
+        asked: Stamp,
+        now: Instant,
+    ) -> FsResult<Ino> {
+        if let Some(ino) = self.child(parent, name) {
+            if self.node(ino)?.is(&attr) {
+                self.learn(ino, attr, asked, now);
+                self.node_mut(ino)?.lookups += 1;
+                return Ok(ino);
+            }
+            self.detach(ino);
+        }
+        let ino = Ino(self.last.0 + 1);
+        self.node_mut(parent)?.children.insert(name.into(), ino);
+        self.last = ino;
+        let mut node = Node::new(attr.kind, parent, name.into(), now);
+        node.lookups = 1;
+        self.nodes.insert(ino, node);
+        self.learn(ino, attr, asked, now);
+        Ok(ino)
+    }
+
+    /// One more lookup of an inode that is known, and of which nothing new is known.
+    pub(crate) fn looked_up_again(&mut self, ino: Ino) {
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.lookups += 1;
+        }
+    }
+
+    /// Take back `count` lookups.
+    pub(crate) fn forget(&mut self, ino: Ino, count: u64) {
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.lookups = node.lookups.saturating_sub(count);
+            self.collect(ino);
+        }
+    }
+
+    /// Note one more open handle, or one being opened.
+    pub(crate) fn opened(&mut self, ino: Ino) -> FsResult<()> {
+        self.node_mut(ino)?.opens += 1;
+        Ok(())
+    }
+
+    /// Note one open handle less. The inode was doomed and this was the last if it answers with a path: to be
+    /// removed from the server now.
+    pub(crate) fn closed(&mut self, ino: Ino) -> Option<RemotePath> {
+        let node = self.nodes.get_mut(&ino)?;
+        node.opens = node.opens.saturating_sub(1);
+        let remove = if node.doomed && node.opens == 0 { self.path(ino).ok() } else { None };
+        if remove.is_some() {
+            self.detach(ino);
+        }
+        self.collect(ino);
+        remove
+    }
+
+    /// Note one open handle less of which nobody can see to the rest: a doomed inode is left to the end of the
+    /// mount.
+    pub(crate) fn abandoned(&mut self, ino: Ino) {
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.opens = node.opens.saturating_sub(1);
+            if !node.doomed {
+                self.collect(ino);
+            }
+        }
+    }
+
+    /// The inode has been renamed to a hidden name, to be removed with its last handle. True if that has closed in
+    /// the meantime, and the hidden file is to be removed at once.
+    pub(crate) fn doom(&mut self, ino: Ino, name: &str) -> bool {
+        if let Some((parent, _)) = self.place(ino) {
+            self.moved(ino, parent, name);
+        }
+        let Some(node) = self.nodes.get_mut(&ino) else { return true };
+        node.doomed = true;
+        if node.opens > 0 {
+            return false;
+        }
+        self.detach(ino);
+        true
+    }
+
+    /// Whether something below a directory is open.
+    pub(crate) fn has_open_below(&self, directory: Ino) -> bool {
+        let mut ahead = vec![directory];
+        while let Some(at) = ahead.pop() {
+            let Some(node) = self.nodes.get(&at) else { continue };
+            if node.opens > 0 {
+                return true;
+            }
+            ahead.extend(node.children.values());
+        }
+        false
+    }
+
+    /// The doomed inodes that still have a name on the server.
+    pub(crate) fn doomed(&self) -> Vec<RemotePath> {
+        let doomed = self.nodes.iter().filter(|(_, node)| node.doomed && node.attached);
+        doomed.filter_map(|(ino, _)| self.path(*ino).ok()).collect()
+    }
+
+    /// The inode is now elsewhere; what was there is detached.
+    pub(crate) fn moved(&mut self, ino: Ino, parent: Ino, name: &str) {
+        if let Some(replaced) = self.child(parent, name)
+            && replaced != ino
+        {
+            self.detach(replaced);
+        }
+        let Some((old_parent, old_name)) = self.place(ino) else { return };
+        self.unlink_entry(old_parent, &old_name);
+        if let Some(new_parent) = self.nodes.get_mut(&parent) {
+            new_parent.children.insert(name.into(), ino);
+        }
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.parent = parent;
+            node.name = name.into();
+        }
+        self.changed_entry(parent);
+        self.changed_entry(old_parent);
+        self.collect(old_parent);
+    }
+
+    /// The name no longer leads to this inode.
+    pub(crate) fn detach(&mut self, ino: Ino) {
+        let Some((parent, name)) = self.place(ino) else { return };
+        self.unlink_entry(parent, &name);
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.attached = false;
+        }
+        self.changed_entry(parent);
+        self.collect(ino);
+        self.collect(parent);
+    }
+
+    /// A local change of an entry of the directory, and with it of the directory's times.
+    pub(crate) fn changed_entry(&mut self, directory: Ino) {
+        self.changed(directory);
+        if let Some(node) = self.nodes.get_mut(&directory) {
+            node.fresh_until = node.fresh_until.min(Instant::now());
+        }
+    }
+
+    /// A local change of the inode itself: answers to what was asked before are not believed.
+    pub(crate) fn changed(&mut self, ino: Ino) {
+        self.stamp.0 += 1;
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.changed = self.stamp;
+        }
+    }
+
+    /// Data up to `end` has been written: the size is right at once, the rest is asked for when next wanted.
+    pub(crate) fn written(&mut self, ino: Ino, end: u64, now: Instant) {
+        self.changed(ino);
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.fresh_until = now;
+            if let Some(attr) = &mut node.attr {
+                attr.size = attr.size.max(end);
+            }
+        }
+    }
+
+    /// Keep what the server answered to a question asked at `asked`, unless it has been overtaken.
+    pub(crate) fn learn(&mut self, ino: Ino, mut attr: RemoteAttr, asked: Stamp, now: Instant) {
+        let ttl = self.ttl;
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            if attr.file_id == 0 {
+                attr.file_id = node.attr.map_or(0, |known| known.file_id);
+            }
+            if node.changed <= asked && node.fresh_until <= now + ttl {
+                node.attr = Some(attr);
+                node.fresh_until = now + ttl;
+            } else if node.attr.is_none() {
+                node.attr = Some(attr);
+                node.fresh_until = now;
+            }
+        }
+    }
+
+    /// What we know, and for how much longer we say so.
+    pub(crate) fn known(&self, ino: Ino, now: Instant) -> Option<(RemoteAttr, Duration)> {
+        let node = self.nodes.get(&ino)?;
+        Some((node.attr?, node.fresh_until.saturating_duration_since(now)))
+    }
+
+    fn node_mut(&mut self, ino: Ino) -> FsResult<&mut Node> {
+        self.nodes.get_mut(&ino).ok_or_else(FsError::stale)
+    }
+
+    fn unlink_entry(&mut self, parent: Ino, name: &str) {
+        if let Some(parent) = self.nodes.get_mut(&parent) {
+            parent.children.remove(name);
+        }
+    }
+
+    /// Drop the inode if nothing refers to it, and then perhaps those above it.
+    fn collect(&mut self, ino: Ino) {
+        let mut at = ino;
+        while at != Ino::ROOT {
+            let Some(node) = self.nodes.get(&at) else { return };
+            if node.lookups > 0 || node.opens > 0 || !node.children.is_empty() {
+                return;
+            }
+            let place = self.place(at);
+            self.nodes.remove(&at);
+            let Some((parent, name)) = place else { return };
+            self.unlink_entry(parent, &name);
+            at = parent;
+        }
+    }
+}
+
+impl Node {
+    fn new(kind: FileKind, parent: Ino, name: Box<str>, now: Instant) -> Self {
+        Self {
+            kind,
+            parent,
+            name,
+            attached: true,
+            doomed: false,
+            lookups: 0,
+            opens: 0,
+            children: HashMap::new(),
+            attr: None,
+            fresh_until: now,
+            changed: Stamp::default(),
+            ordering: Arc::default(),
+        }
+    }
+
+    /// Whether the attributes can be those of the same object. A server without file numbers says 0.
+    pub(crate) fn is(&self, attr: &RemoteAttr) -> bool {
+        let known = self.attr.map_or(0, |known| known.file_id);
+        self.kind == attr.kind && (known == 0 || attr.file_id == 0 || known == attr.file_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smb_proto::fscc::{FileAttributes, FileTime};
+
+    const TTL: Duration = Duration::from_secs(1);
+
+    fn attr(file_id: u64, kind: FileKind, size: u64) -> RemoteAttr {
+        RemoteAttr {
+            file_id,
+            kind,
+            size,
+            allocated: size,
+            created: FileTime(1),
+            accessed: FileTime(1),
+            written: FileTime(1),
+            changed: FileTime(1),
+            attributes: FileAttributes::NORMAL,
+            links: 1,
+        }
+    }
+
+    fn add(t: &mut Inodes, parent: Ino, name: &str, id: u64, kind: FileKind, now: Instant) -> Ino {
+        let asked = t.stamp();
+        t.looked_up(parent, name, attr(id, kind, 10), asked, now).unwrap()
+    }
+
+    #[test]
+    fn a_renamed_directory_takes_its_children_along() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let a = add(&mut t, Ino::ROOT, "a", 1, FileKind::Directory, now);
+        let b = add(&mut t, a, "B", 2, FileKind::Directory, now);
+        let c = add(&mut t, b, "c", 3, FileKind::File, now);
+        assert_eq!(t.path(c).unwrap().as_str(), "a/B/c");
+        t.moved(b, Ino::ROOT, "z");
+        assert_eq!(t.path(c).unwrap().as_str(), "z/c");
+        assert_eq!(t.child(a, "B"), None);
+        assert_eq!(t.child(Ino::ROOT, "z"), Some(b));
+    }
+
+    #[test]
+    fn an_inode_lives_while_looked_up_open_or_a_parent() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let d = add(&mut t, Ino::ROOT, "d", 1, FileKind::Directory, now);
+        let f = add(&mut t, d, "f", 2, FileKind::File, now);
+        assert_eq!(add(&mut t, d, "f", 2, FileKind::File, now), f);
+        t.opened(f).unwrap();
+        t.forget(d, 1);
+        t.forget(f, 2);
+        assert_eq!(t.path(f).unwrap().as_str(), "d/f");
+        assert!(t.closed(f).is_none());
+        assert!(t.path(f).is_err() && t.node(d).is_err());
+        assert_eq!(t.nodes.len(), 1);
+    }
+
+    #[test]
+    fn another_file_under_the_same_name_is_another_inode() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let old = add(&mut t, Ino::ROOT, "f", 7, FileKind::File, now);
+        let new = add(&mut t, Ino::ROOT, "f", 8, FileKind::File, now);
+        assert_ne!(old, new);
+        assert!(t.path(old).is_err(), "the old one is stale");
+        let dir = add(&mut t, Ino::ROOT, "f", 0, FileKind::Directory, now);
+        assert_ne!(dir, new, "a change of kind shows even without file numbers");
+    }
+
+    #[test]
+    fn attributes_are_fresh_for_the_ttl_and_no_longer() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let f = add(&mut t, Ino::ROOT, "f", 1, FileKind::File, now);
+        assert_eq!(t.known(f, now).unwrap().1, TTL);
+        assert_eq!(t.known(f, now + TTL / 4).unwrap().1, TTL * 3 / 4);
+        assert_eq!(t.known(f, now + TTL).unwrap().1, Duration::ZERO);
+    }
+
+    #[test]
+    fn an_answer_overtaken_by_a_write_is_not_believed() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let f = add(&mut t, Ino::ROOT, "f", 1, FileKind::File, now);
+        let asked = t.stamp();
+        t.written(f, 100, now);
+        assert_eq!(
+            t.known(f, now).unwrap(),
+            (attr(1, FileKind::File, 100), Duration::ZERO).with_allocated(10)
+        );
+        t.learn(f, attr(1, FileKind::File, 10), asked, now);
+        assert_eq!(t.known(f, now).unwrap().0.size, 100);
+        let asked = t.stamp();
+        t.learn(f, attr(1, FileKind::File, 120), asked, now);
+        assert_eq!(t.known(f, now).unwrap().0.size, 120);
+    }
+
+    trait WithAllocated {
+        fn with_allocated(self, allocated: u64) -> Self;
+    }
+
+    impl WithAllocated for (RemoteAttr, Duration) {
+        fn with_allocated(mut self, allocated: u64) -> Self {
+            self.0.allocated = allocated;
+            self
+        }
+    }
+
+    #[test]
+    fn a_doomed_inode_is_removed_with_its_last_handle() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let f = add(&mut t, Ino::ROOT, "f", 1, FileKind::File, now);
+        t.opened(f).unwrap();
+        t.opened(f).unwrap();
+        assert!(!t.doom(f, ".hidden"));
+        assert!(t.is_doomed(Ino::ROOT, ".hidden"));
+        assert_eq!(t.closed(f), None);
+        assert_eq!(t.closed(f).unwrap().as_str(), ".hidden");
+        assert!(!t.is_doomed(Ino::ROOT, ".hidden"));
+    }
+
+    #[test]
+    fn a_handle_closed_before_the_hidden_name_was_given_leaves_nothing_behind() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let f = add(&mut t, Ino::ROOT, "f", 1, FileKind::File, now);
+        t.opened(f).unwrap();
+        assert_eq!(t.closed(f), None);
+        assert!(t.doom(f, ".hidden"));
+        assert!(!t.is_doomed(Ino::ROOT, ".hidden"));
+    }
+}

@@ -1,0 +1,283 @@
+//! The one door to the server: the [`Remote`] trait and the words it is spoken in.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use smb_proto::NtStatus;
+use smb_proto::fscc::{FileAttributes, FileTime};
+use tokio::sync::broadcast;
+
+use crate::name::RemotePath;
+
+/// An open file or directory, as the [`Remote`] names it.
+///
+/// The number means nothing here. It may outlive a connection: whether and how a handle is recovered after a
+/// reconnect is the remote's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RemoteHandle(pub u64);
+
+/// What an object on the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// A regular file, including one that the server stores by a transparent reparse point (deduplicated, cloud).
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link or junction.
+    Symlink,
+    /// Anything else: a socket, a pipe, a device.
+    Other,
+}
+
+/// What the server says of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteAttr {
+    /// The server's stable number of the object; 0 where the server has none or it cannot be trusted.
+    pub file_id: u64,
+    /// What the object is.
+    pub kind: FileKind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Bytes allocated on the server's disk.
+    pub allocated: u64,
+    /// Creation.
+    pub created: FileTime,
+    /// Last access.
+    pub accessed: FileTime,
+    /// Last change of the data.
+    pub written: FileTime,
+    /// Last change of the data or the metadata.
+    pub changed: FileTime,
+    /// DOS attributes.
+    pub attributes: FileAttributes,
+    /// Hard links.
+    pub links: u32,
+}
+
+/// One entry of a directory listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteEntry {
+    /// The name as the server sent it; nothing about it is trusted.
+    pub name: String,
+    /// The attributes as the listing has them. Windows servers update them lazily for files that are open.
+    pub attr: RemoteAttr,
+}
+
+/// What to do about a file that exists, or does not.
+///
+/// There is no "overwrite": FILE_OVERWRITE resets the attributes, and is refused for a hidden file unless the
+/// request repeats them ([MS-FSA] 2.1.5.1.2.1). Truncation is an open followed by a change of size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Open; fail with OBJECT_NAME_NOT_FOUND if there is nothing.
+    Open,
+    /// Create; fail with OBJECT_NAME_COLLISION if there is something.
+    Create,
+    /// Open, or create if there is nothing.
+    OpenOrCreate,
+}
+
+/// The access an open asks for. Reading attributes is always included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Read data.
+    pub read: bool,
+    /// Write data, and change size, times and attributes through the handle.
+    pub write: bool,
+}
+
+/// How to open a file. Every open shares reading, writing and deleting with everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenHow {
+    /// The access wanted.
+    pub access: Access,
+    /// What to do if the file exists, or does not.
+    pub disposition: Disposition,
+    /// Insist on a file or on a directory: FILE_IS_A_DIRECTORY or NOT_A_DIRECTORY otherwise.
+    pub kind: Option<FileKind>,
+    /// Give a file that this open creates the READONLY attribute; the handle may write all the same.
+    pub new_read_only: bool,
+    /// Each write reaches stable storage before it is answered.
+    pub write_through: bool,
+}
+
+/// The answer to an open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The handle, to be closed exactly once.
+    pub handle: RemoteHandle,
+    /// The attributes at the moment of opening.
+    pub attr: RemoteAttr,
+    /// Whether this open created the file.
+    pub created: bool,
+}
+
+/// A change of attributes. What is `None` stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAttr {
+    /// New size in bytes; what is added reads as zeros.
+    pub size: Option<u64>,
+    /// New creation time.
+    pub created: Option<FileTime>,
+    /// New access time.
+    pub accessed: Option<FileTime>,
+    /// New modification time.
+    pub written: Option<FileTime>,
+    /// All settable attributes, `NORMAL` for none.
+    pub attributes: Option<FileAttributes>,
+}
+
+impl SetAttr {
+    /// Whether the request would change nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Room on the share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteSpace {
+    /// Bytes in all, as far as this user is concerned.
+    pub total: u64,
+    /// Bytes this user may still use.
+    pub free: u64,
+    /// Allocation unit in bytes.
+    pub block_size: u32,
+    /// Longest name, in UTF-16 units.
+    pub max_name: u32,
+}
+
+/// The largest request the connection takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteLimits {
+    /// Bytes per read.
+    pub max_read: u32,
+    /// Bytes per write.
+    pub max_write: u32,
+}
+
+/// What a remote reports without being asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoteEvent {
+    /// The server takes a caching right back; another client is at the file.
+    LeaseBreak {
+        /// The path the lease was taken for.
+        path: RemotePath,
+    },
+    /// The connection is gone; requests wait or fail.
+    Lost,
+    /// The connection is back. What was cached without a lease must be asked anew.
+    Restored,
+}
+
+/// The error underneath, shared so that a [`RemoteError`] can be kept and reported twice.
+pub type Cause = Arc<dyn Error + Send + Sync>;
+
+/// Why the remote could not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// The server said no.
+    #[error("the server answered {0}")]
+    Status(NtStatus),
+    /// There is no connection, and it did not come back in time.
+    #[error("no connection to the server")]
+    Disconnected(#[source] Cause),
+    /// The server did not answer in time.
+    #[error("the server did not answer in time")]
+    TimedOut,
+    /// The server sent something that SMB does not allow.
+    #[error("the server broke the protocol")]
+    Protocol(#[source] Cause),
+}
+
+impl RemoteError {
+    /// The server's status, where it gave one.
+    pub fn status(&self) -> Option<NtStatus> {
+        match self {
+            Self::Status(status) => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Whether the server gave exactly this status.
+    pub fn is(&self, status: NtStatus) -> bool {
+        self.status() == Some(status)
+    }
+}
+
+impl From<NtStatus> for RemoteError {
+    fn from(status: NtStatus) -> Self {
+        Self::Status(status)
+    }
+}
+
+/// What every method of [`Remote`] returns.
+pub type RemoteResult<T> = Result<T, RemoteError>;
+
+/// A share on a server.
+///
+/// Paths name the object itself: a symbolic link is never followed, and one in the middle of a path is
+/// STOPPED_ON_SYMLINK. Methods run concurrently; the remote orders nothing, its caller does. Dropping a future
+/// gives up the answer, not the request; the handle of an open given up so is closed by the remote.
+#[async_trait]
+pub trait Remote: Send + Sync + 'static {
+    /// The attributes of what a path names. One compound on the wire.
+    async fn lookup(&self, path: &RemotePath) -> RemoteResult<RemoteAttr>;
+
+    /// Open a file.
+    async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened>;
+
+    /// Close a file or directory. The handle is gone whatever the answer.
+    async fn close(&self, handle: RemoteHandle) -> RemoteResult<()>;
+
+    /// Read at most `len` bytes, at most [`RemoteLimits::max_read`]. Shorter only at the end of the file, and
+    /// empty at or past it.
+    async fn read(&self, handle: RemoteHandle, offset: u64, len: u32) -> RemoteResult<Bytes>;
+
+    /// Write all of `data`, at most [`RemoteLimits::max_write`] bytes, or fail.
+    async fn write(&self, handle: RemoteHandle, offset: u64, data: Bytes) -> RemoteResult<()>;
+
+    /// Have the server put what was written through this handle on stable storage.
+    async fn flush(&self, handle: RemoteHandle) -> RemoteResult<()>;
+
+    /// The attributes of an open file.
+    async fn attr(&self, handle: RemoteHandle) -> RemoteResult<RemoteAttr>;
+
+    /// Change an open file, and say what it is like now. The handle was opened for writing.
+    async fn set_attr_handle(&self, handle: RemoteHandle, change: &SetAttr) -> RemoteResult<RemoteAttr>;
+
+    /// Change what a path names, and say what it is like now. One compound on the wire.
+    async fn set_attr(&self, path: &RemotePath, change: &SetAttr) -> RemoteResult<RemoteAttr>;
+
+    /// Create a directory; OBJECT_NAME_COLLISION if the name is taken.
+    async fn mkdir(&self, path: &RemotePath) -> RemoteResult<RemoteAttr>;
+
+    /// Delete a file or an empty directory. A file that others have open may keep its name, in state
+    /// delete-pending, until they close it.
+    async fn remove(&self, path: &RemotePath, kind: FileKind) -> RemoteResult<()>;
+
+    /// Rename. With `replace`, a file at the target is replaced; a directory there never is.
+    async fn rename(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> RemoteResult<()>;
+
+    /// Open a directory for listing.
+    async fn open_dir(&self, path: &RemotePath) -> RemoteResult<RemoteHandle>;
+
+    /// The next entries; none at the end. `.` and `..` may be among them.
+    async fn next_entries(&self, handle: RemoteHandle) -> RemoteResult<Vec<RemoteEntry>>;
+
+    /// Room on the share.
+    async fn statfs(&self) -> RemoteResult<RemoteSpace>;
+
+    /// The largest requests, as of now; a reconnect may change them.
+    fn limits(&self) -> RemoteLimits;
+
+    /// What the remote reports without being asked; `None` if it never does.
+    fn events(&self) -> Option<broadcast::Receiver<RemoteEvent>> {
+        None
+    }
+}

@@ -1,0 +1,500 @@
+//! The kernel's requests, each a task.
+
+use std::ffi::OsStr;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use fs_core::{
+    Create, DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino, RenameFlags, SetAttrs, WriteAt,
+};
+use fuser::{
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags,
+    IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
+    ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+use rustix::fs::OFlags;
+use tokio::runtime::Handle;
+
+use crate::convert;
+
+/// The largest request the kernel makes without a raised fs.fuse.max_pages_limit.
+const MAX_WRITE: u32 = 1 << 20;
+/// Requests the kernel keeps going in the background: read-ahead, mostly.
+const MAX_BACKGROUND: u16 = 64;
+/// The clock of the server ticks in 100 ns.
+const TIME_GRANULARITY: Duration = Duration::from_nanos(100);
+/// An inode number in a listing that says it is not known, as libfuse has it; zero would hide the entry.
+const UNKNOWN_INO: INodeNo = INodeNo(0xFFFF_FFFF);
+/// Inode numbers are never reused.
+const GENERATION: Generation = Generation(0);
+
+/// What the kernel talks to.
+pub(crate) struct Adapter {
+    fs: Arc<Filesystem>,
+    runtime: Handle,
+}
+
+impl Adapter {
+    pub(crate) fn new(fs: Arc<Filesystem>, runtime: Handle) -> Self {
+        Self { fs, runtime }
+    }
+
+    /// Run a request. Dropping the future, also by a panic in it, drops its reply, which answers EIO.
+    fn spawn<F, T>(&self, request: impl FnOnce(Arc<Filesystem>) -> F)
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.runtime.spawn(request(self.fs.clone()));
+    }
+}
+
+/// The error number, after a word to the log.
+fn refuse(operation: &'static str, error: &FsError) -> Errno {
+    let errno = convert::errno(error);
+    tracing::debug!(operation, %error, errno = errno.code(), "refused");
+    errno
+}
+
+fn empty(operation: &'static str, result: FsResult<()>, reply: ReplyEmpty) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(refuse(operation, &error)),
+    }
+}
+
+fn entry(operation: &'static str, result: FsResult<Entry>, reply: ReplyEntry) {
+    match result {
+        Ok(entry) => reply.entry(&entry.attr.valid, &convert::attr(&entry.attr), GENERATION),
+        Err(error) => reply.error(refuse(operation, &error)),
+    }
+}
+
+/// The name, or an error reply and return.
+macro_rules! text {
+    ($name:expr, $reply:expr) => {
+        match convert::name($name) {
+            Ok(name) => name,
+            Err(errno) => return $reply.error(errno),
+        }
+    };
+}
+
+impl fuser::Filesystem for Adapter {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        let wanted = [
+            InitFlags::FUSE_ATOMIC_O_TRUNC,
+            InitFlags::FUSE_AUTO_INVAL_DATA,
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_READDIRPLUS_AUTO,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_ASYNC_DIO,
+        ];
+        for flag in wanted {
+            if config.add_capabilities(flag).is_err() {
+                tracing::debug!(?flag, "the kernel does not have it");
+            }
+        }
+        // Each of these answers with the nearest value allowed.
+        if let Err(nearest) = config.set_max_write(MAX_WRITE) {
+            let _ = config.set_max_write(nearest);
+        }
+        if let Err(nearest) = config.set_max_readahead(MAX_WRITE) {
+            let _ = config.set_max_readahead(nearest);
+        }
+        if let Err(nearest) = config.set_max_background(MAX_BACKGROUND) {
+            let _ = config.set_max_background(nearest);
+        }
+        if let Err(nearest) = config.set_time_granularity(TIME_GRANULARITY) {
+            let _ = config.set_time_granularity(nearest);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let name = text!(name, reply);
+        self.spawn(|fs| async move { entry("lookup", fs.lookup(Ino(parent.0), &name).await, reply) });
+    }
+
+    fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
+        self.fs.forget(Ino(ino.0), nlookup);
+    }
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
+        self.spawn(|fs| async move {
+            match fs.getattr(Ino(ino.0), fh.map(|fh| Fh(fh.0))).await {
+                Ok(attr) => reply.attr(&attr.valid, &convert::attr(&attr)),
+                Err(error) => reply.error(refuse("getattr", &error)),
+            }
+        });
+    }
+
+    fn setattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let change = SetAttrs {
+            size,
+            mode,
+            uid,
+            gid,
+            accessed: atime.map(convert::time),
+            modified: mtime.map(convert::time),
+            created: crtime.map(convert::file_time),
+        };
+        self.spawn(|fs| async move {
+            match fs.setattr(Ino(ino.0), fh.map(|fh| Fh(fh.0)), &change).await {
+                Ok(attr) => reply.attr(&attr.valid, &convert::attr(&attr)),
+                Err(error) => reply.error(refuse("setattr", &error)),
+            }
+        });
+    }
+
+    fn readlink(&self, _req: &Request, _ino: INodeNo, reply: ReplyData) {
+        match self.fs.readlink() {
+            Ok(target) => reply.data(target.as_bytes()),
+            Err(error) => reply.error(refuse("readlink", &error)),
+        }
+    }
+
+    fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
+        entry("mknod", self.fs.make_other(), reply);
+    }
+
+    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
+        entry("symlink", self.fs.make_other(), reply);
+    }
+
+    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
+        entry("link", self.fs.make_other(), reply);
+    }
+
+    fn mkdir(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        _mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        let name = text!(name, reply);
+        self.spawn(|fs| async move { entry("mkdir", fs.mkdir(Ino(parent.0), &name).await, reply) });
+    }
+
+    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = text!(name, reply);
+        self.spawn(|fs| async move { empty("unlink", fs.unlink(Ino(parent.0), &name).await, reply) });
+    }
+
+    fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = text!(name, reply);
+        self.spawn(|fs| async move { empty("rmdir", fs.rmdir(Ino(parent.0), &name).await, reply) });
+    }
+
+    fn rename(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: fuser::RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let (name, newname) = (text!(name, reply), text!(newname, reply));
+        let no_replace = fuser::RenameFlags::RENAME_NOREPLACE;
+        let flags =
+            RenameFlags { no_replace: flags.contains(no_replace), other: !(flags - no_replace).is_empty() };
+        self.spawn(|fs| async move {
+            let result = fs.rename(Ino(parent.0), &name, Ino(newparent.0), &newname, flags).await;
+            empty("rename", result, reply);
+        });
+    }
+
+    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        self.spawn(|fs| async move {
+            match fs.open(Ino(ino.0), convert::open_flags(flags.0)).await {
+                // Without KEEP_CACHE, so that each open sees what others have written.
+                Ok(fh) => reply.opened(FileHandle(fh.0), FopenFlags::empty()),
+                Err(error) => reply.error(refuse("open", &error)),
+            }
+        });
+    }
+
+    fn create(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let name = text!(name, reply);
+        let exclusive = convert::oflags(flags).contains(OFlags::EXCL);
+        let create = Create { open: convert::open_flags(flags), exclusive, mode };
+        self.spawn(|fs| async move {
+            match fs.create(Ino(parent.0), &name, &create).await {
+                Ok((entry, fh)) => {
+                    let (attr, fh) = (convert::attr(&entry.attr), FileHandle(fh.0));
+                    reply.created(&entry.attr.valid, &attr, GENERATION, fh, FopenFlags::empty());
+                }
+                Err(error) => reply.error(refuse("create", &error)),
+            }
+        });
+    }
+
+    fn read(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.spawn(|fs| async move {
+            match fs.read(Fh(fh.0), offset, size).await {
+                Ok(data) => reply.data(&data),
+                Err(error) => reply.error(refuse("read", &error)),
+            }
+        });
+    }
+
+    fn write(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let at = if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+            WriteAt::Cached(offset)
+        } else if convert::oflags(flags.0).contains(OFlags::APPEND) {
+            WriteAt::End
+        } else {
+            WriteAt::Offset(offset)
+        };
+        let data = Bytes::copy_from_slice(data);
+        self.spawn(|fs| async move {
+            match fs.write(Fh(fh.0), at, data).await {
+                Ok(written) => reply.written(written),
+                Err(error) => reply.error(refuse("write", &error)),
+            }
+        });
+    }
+
+    fn flush(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        self.spawn(|fs| async move { empty("flush", fs.flush(Fh(fh.0)).await, reply) });
+    }
+
+    fn release(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.spawn(|fs| async move { empty("release", fs.release(Fh(fh.0)).await, reply) });
+    }
+
+    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        self.spawn(|fs| async move { empty("fsync", fs.fsync(Fh(fh.0)).await, reply) });
+    }
+
+    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        self.spawn(|fs| async move {
+            match fs.opendir(Ino(ino.0)).await {
+                Ok(fh) => reply.opened(FileHandle(fh.0), FopenFlags::empty()),
+                Err(error) => reply.error(refuse("opendir", &error)),
+            }
+        });
+    }
+
+    fn readdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
+        self.spawn(|fs| async move {
+            let add = |item: DirItem<'_>| {
+                let ino = item.ino.map_or(UNKNOWN_INO, |ino| INodeNo(ino.0));
+                !reply.add(ino, item.next, convert::kind(item.kind), item.name)
+            };
+            match fs.readdir(Fh(fh.0), offset, false, add).await {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(refuse("readdir", &error)),
+            }
+        });
+    }
+
+    fn readdirplus(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        self.spawn(|fs| async move {
+            let add = |item: DirItem<'_>| {
+                // The kernel takes name and kind of "." and "..", and no attributes.
+                let attr = item.attr.unwrap_or_else(|| dot(&item));
+                let full = convert::attr(&attr);
+                !reply.add(full.ino, item.next, item.name, &attr.valid, &full, GENERATION)
+            };
+            match fs.readdir(Fh(fh.0), offset, true, add).await {
+                Ok(()) => reply.ok(),
+                Err(error) => reply.error(refuse("readdirplus", &error)),
+            }
+        });
+    }
+
+    fn releasedir(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.spawn(|fs| async move { empty("releasedir", fs.releasedir(Fh(fh.0)).await, reply) });
+    }
+
+    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        self.spawn(|fs| async move {
+            match fs.statfs().await {
+                Ok(s) => reply.statfs(s.blocks, s.free, s.free, 0, 0, s.block_size, s.max_name, s.block_size),
+                Err(error) => reply.error(refuse("statfs", &error)),
+            }
+        });
+    }
+
+    // To ENOSYS the kernel does without, and does not ask again: extended attributes and fallocate are
+    // EOPNOTSUPP, fsync of a directory succeeds, copying and seeking go by reading.
+
+    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn setxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn listxattr(&self, _: &Request, _: INodeNo, _: u32, reply: ReplyXattr) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn removexattr(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn ioctl(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        _: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn poll(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: PollNotifier,
+        _: PollEvents,
+        _: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn copy_file_range(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: INodeNo,
+        _: FileHandle,
+        _: u64,
+        _: u64,
+        _: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+}
+
+/// Attributes for an entry that has none: its kind and number.
+fn dot(item: &DirItem<'_>) -> fs_core::Attr {
+    let zero = smb_proto::fscc::FileTime::ZERO;
+    fs_core::Attr {
+        ino: item.ino.unwrap_or(Ino(UNKNOWN_INO.0)),
+        kind: item.kind,
+        size: 0,
+        blocks: 0,
+        accessed: zero,
+        modified: zero,
+        changed: zero,
+        created: zero,
+        perm: 0o755,
+        links: 1,
+        uid: 0,
+        gid: 0,
+        valid: Duration::ZERO,
+    }
+}

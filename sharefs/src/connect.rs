@@ -1,0 +1,105 @@
+//! From options to a share, and from an error to advice.
+
+use anyhow::{Context, Result, anyhow};
+use smb_client::{Client, ConnectOptions, Credentials, Error, NtStatus, SessionError, Share};
+
+use crate::options::RawOptions;
+use crate::source::Source;
+
+/// What the options say about the connection.
+pub(crate) fn connect_options(
+    source: &Source,
+    options: &RawOptions,
+    credentials: Credentials,
+) -> ConnectOptions {
+    let mut connect = ConnectOptions::new(&source.host, credentials);
+    if let Some(port) = options.port.or(source.port) {
+        connect.port = port;
+    }
+    connect.address = options.ip;
+    connect.allow_guest = options.guest;
+    connect.encrypt |= options.seal;
+    connect.sign = options.sign.unwrap_or(true);
+    if let Some((oldest, newest)) = options.dialects {
+        connect.min_dialect = oldest;
+        connect.max_dialect = newest;
+    }
+    connect
+}
+
+/// Logs in and connects to the share.
+pub(crate) async fn connect(source: &Source, options: &ConnectOptions) -> Result<(Client, Share)> {
+    let client = Client::connect(options).await.map_err(|error| explain(source, error))?;
+    let share = client.share(&source.share).await.map_err(|error| explain(source, error))?;
+    Ok((client, share))
+}
+
+/// An error with what to do about it.
+pub(crate) fn explain(source: &Source, error: Error) -> anyhow::Error {
+    let advice = advice(source, &error);
+    match advice {
+        Some(advice) => anyhow!("{error}\n  {advice}"),
+        None => error.into(),
+    }
+}
+
+fn advice(source: &Source, error: &Error) -> Option<String> {
+    let azure = source.host.to_ascii_lowercase().contains(".file.core.");
+    Some(match error {
+        Error::Connect { .. } | Error::ConnectTimeout { .. } => format!(
+            "Is {} the right server, is it up, and does the network let TCP port 445 (or -o port=) through?",
+            source.host
+        ),
+        Error::Resolve { .. } => "Check the server's name, or give its address with -o ip=ADDRESS.".into(),
+        Error::Session(SessionError::OnlyGuest) => {
+            "Check the user name; or give -o guest if guest access, unsigned and unencrypted, is what you want.".into()
+        }
+        Error::Session(SessionError::Refused(status)) => match *status {
+            NtStatus::LOGON_FAILURE | NtStatus::WRONG_PASSWORD if azure => {
+                "User name or key is wrong. The user is the storage account's name, the password one of its keys."
+                    .into()
+            }
+            NtStatus::LOGON_FAILURE | NtStatus::WRONG_PASSWORD => {
+                "User name or password is wrong; some servers also want -o domain=.".into()
+            }
+            NtStatus::ACCESS_DENIED => {
+                "The server refuses this kind of login. It may want encryption (-o seal), another dialect (-o vers=), \
+                 or signed sessions; on Azure see the share's security settings and firewall."
+                    .into()
+            }
+            NtStatus::ACCOUNT_DISABLED | NtStatus::ACCOUNT_EXPIRED | NtStatus::ACCOUNT_LOCKED_OUT => {
+                "The account may not log in at present: ask the server's administrator.".into()
+            }
+            NtStatus::PASSWORD_EXPIRED | NtStatus::PASSWORD_MUST_CHANGE => {
+                "The password must be changed first.".into()
+            }
+            _ => return None,
+        },
+        Error::Session(SessionError::EncryptionUnavailable(_)) => {
+            "Drop -o seal, or let -o vers= include 3.0 or later.".into()
+        }
+        Error::Status { status: NtStatus::BAD_NETWORK_NAME, .. } => {
+            format!("{} has no share {:?}.", source.host, source.share)
+        }
+        Error::Status { status: NtStatus::ACCESS_DENIED, .. } => {
+            "The user may not do this; if the share requires encryption, give -o seal.".into()
+        }
+        Error::Status { status: NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND, .. } => {
+            "There is no such file or directory on the server.".into()
+        }
+        _ => return None,
+    })
+}
+
+/// The same with the path that it was about.
+pub(crate) trait Explain<T> {
+    /// Adds what to do and where.
+    fn explain(self, source: &Source, path: &str) -> Result<T>;
+}
+
+impl<T> Explain<T> for Result<T, Error> {
+    fn explain(self, source: &Source, path: &str) -> Result<T> {
+        self.map_err(|error| explain(source, error))
+            .with_context(|| format!("//{}/{}/{path}", source.host, source.share))
+    }
+}

@@ -1,0 +1,371 @@
+//! `mount` and `umount`.
+//!
+//! A mount is served by a process of its own. The command checks what it can, asks for the password, starts that
+//! process, hands it the plan through a pipe (never through arguments or the environment), and waits until it
+//! says that the mount is usable or why not.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::ArgMatches;
+use fs_core::{Filesystem, MountOptions, SmbRemote};
+use fs_fuse::FuseOptions;
+use serde::{Deserialize, Serialize};
+use smb_client::wire::Dialect;
+use smb_client::{Credentials, SessionInfo, Share};
+use tokio::signal::unix::{SignalKind, signal};
+use zeroize::Zeroizing;
+
+use crate::cli::{MOUNT_FAILURE, source_and_options};
+use crate::connect::{Explain, connect, connect_options};
+use crate::options::{MountFlags, RawOptions};
+use crate::source::Source;
+use crate::status::{MountRecord, log_file, now, start_of};
+
+/// How often a serving process looks whether its server is still there.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// How long `umount` waits for the serving process to write what it has and end.
+const UMOUNT_PATIENCE: Duration = Duration::from_secs(30);
+/// What the serving process says when the mount is usable.
+const READY: &str = "ready";
+
+/// All that the serving process needs. It holds the password: it lives in a pipe, not in a file.
+#[derive(Serialize, Deserialize)]
+struct Plan {
+    host: String,
+    share: String,
+    path: String,
+    dir: PathBuf,
+    login: Option<Login>,
+    port: Option<u16>,
+    ip: Option<IpAddr>,
+    dialects: Option<(u16, u16)>,
+    guest: bool,
+    seal: bool,
+    sign: Option<bool>,
+    flags: MountFlags,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Login {
+    user: String,
+    domain: String,
+    password: Zeroizing<String>,
+}
+
+impl Plan {
+    fn new(source: Source, options: RawOptions, credentials: Credentials, dir: PathBuf) -> Self {
+        let login = match credentials {
+            Credentials::Password { user, domain, password } => {
+                Some(Login { user, domain, password: Zeroizing::new(password.expose().to_owned()) })
+            }
+            Credentials::Anonymous => None,
+        };
+        Self {
+            host: source.host,
+            share: source.share,
+            path: source.path,
+            dir,
+            login,
+            port: options.port.or(source.port),
+            ip: options.ip,
+            dialects: options.dialects.map(|(oldest, newest)| (oldest as u16, newest as u16)),
+            guest: options.guest,
+            seal: options.seal,
+            sign: options.sign,
+            flags: options.mount,
+        }
+    }
+
+    fn source(&self) -> Source {
+        Source {
+            host: self.host.clone(),
+            port: self.port,
+            share: self.share.clone(),
+            path: self.path.clone(),
+            user: None,
+            domain: None,
+        }
+    }
+
+    fn options(&self) -> RawOptions {
+        let dialect = |number| Dialect::from_wire(number).unwrap_or(Dialect::Smb311);
+        RawOptions {
+            guest: self.guest,
+            seal: self.seal,
+            sign: self.sign,
+            ip: self.ip,
+            port: self.port,
+            dialects: self.dialects.map(|(oldest, newest)| (dialect(oldest), dialect(newest))),
+            ..RawOptions::default()
+        }
+    }
+
+    fn credentials(&self) -> Credentials {
+        match &self.login {
+            Some(login) => Credentials::Password {
+                user: login.user.clone(),
+                domain: login.domain.clone(),
+                password: login.password.to_string().into(),
+            },
+            None => Credentials::Anonymous,
+        }
+    }
+
+    fn user(&self) -> String {
+        match &self.login {
+            Some(Login { user, domain, .. }) if domain.is_empty() => user.clone(),
+            Some(Login { user, domain, .. }) => format!("{domain}\\{user}"),
+            None => "(nobody)".into(),
+        }
+    }
+}
+
+/// `sharefs mount`
+pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
+    if matches.get_flag("daemon") {
+        return Ok(daemon());
+    }
+    let dir: &PathBuf = matches.get_one("dir").context("the folder is missing")?;
+    // Before a password is asked for.
+    fs_fuse::check(dir, &FuseOptions::default())?;
+    let (source, options, credentials) = source_and_options(matches)?;
+    let dir = dir.canonicalize().with_context(|| format!("cannot use {}", dir.display()))?;
+    let plan = Plan::new(source, options, credentials, dir);
+    if matches.get_flag("foreground") {
+        serve(&plan, || Ok(()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    start_daemon(&plan)
+}
+
+/// Starts the serving process and waits for its word.
+fn start_daemon(plan: &Plan) -> Result<ExitCode> {
+    let log = log_file(&plan.dir)?;
+    let stderr = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let program = std::env::current_exe().context("cannot find this program's file")?;
+    let mut child = Command::new(program)
+        .args(["mount", "--internal-daemon", "--"])
+        .arg(plan.source().to_string())
+        .arg(&plan.dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .current_dir("/")
+        .spawn()
+        .context("cannot start the serving process")?;
+    if let Some(mut pipe) = child.stdin.take() {
+        let text = Zeroizing::new(serde_json::to_string(plan)?);
+        pipe.write_all(text.as_bytes()).context("the serving process ended at once")?;
+    }
+    let mut said = String::new();
+    if let Some(mut pipe) = child.stdout.take() {
+        pipe.read_to_string(&mut said).context("cannot hear the serving process")?;
+    }
+    if said.trim() == READY {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let status = child.wait()?;
+    if said.is_empty() {
+        bail!("the serving process ended unexpectedly ({status}); see {}", log.display());
+    }
+    eprintln!("sharefs: {}", said.trim_end());
+    Ok(MOUNT_FAILURE.into())
+}
+
+/// The serving process: the plan comes through standard input, the word goes to standard output.
+fn daemon() -> ExitCode {
+    let said = |word: &str| {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(word.as_bytes()).and_then(|()| out.flush());
+    };
+    let result = read_plan().and_then(|plan| {
+        serve(&plan, || {
+            said(READY);
+            leave_terminal().context("cannot go to the background")
+        })
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            said(&format!("{error:#}"));
+            tracing::error!("{error:#}");
+            MOUNT_FAILURE.into()
+        }
+    }
+}
+
+fn read_plan() -> Result<Plan> {
+    let mut text = Zeroizing::new(String::new());
+    io::stdin().read_to_string(&mut text).context("no plan")?;
+    serde_json::from_str(&text).map_err(|_| anyhow!("this option is for sharefs itself: use sharefs mount"))
+}
+
+/// Belongs to no terminal any more, and holds none of the starter's pipes: closing them is what it waits for.
+fn leave_terminal() -> Result<()> {
+    if let Err(error) = rustix::process::setsid() {
+        tracing::debug!(%error, "setsid");
+    }
+    let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    Ok(())
+}
+
+/// Connects, mounts, says so, and serves until the mount is gone.
+fn serve(plan: &Plan, ready: impl FnOnce() -> Result<()>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let source = plan.source();
+        let options = connect_options(&source, &plan.options(), plan.credentials());
+        let (client, share) = connect(&source, &options).await?;
+        let root = share.metadata(&source.path).await.explain(&source, &source.path)?;
+        if !root.is_dir() {
+            bail!("{source} is a file: only directories can be mounted");
+        }
+        let remote = Arc::new(SmbRemote::new(share.clone(), &source.path));
+        let filesystem = Arc::new(Filesystem::new(remote, mount_options(&plan.flags)));
+        let fuse_options = fuse_options(plan, &source);
+        let mounted =
+            fs_fuse::mount(filesystem, &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
+        let record = record(plan, &source, &client.info(), &share);
+        record.save()?;
+        ready()?;
+        let watcher = tokio::spawn(watch(share.clone(), record.clone()));
+        let signals = tokio::spawn(unmount_on_signal(plan.dir.clone()));
+        let ended = mounted.ended().await;
+        signals.abort();
+        watcher.abort();
+        record.remove();
+        drop(share);
+        if let Err(error) = client.logoff().await {
+            tracing::debug!(%error, "logging off");
+        }
+        ended.context("serving the mount")
+    })
+}
+
+fn mount_options(flags: &MountFlags) -> MountOptions {
+    let defaults = MountOptions::default();
+    MountOptions {
+        uid: flags.uid.unwrap_or_else(|| rustix::process::getuid().as_raw()),
+        gid: flags.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
+        file_mode: flags.file_mode.unwrap_or(defaults.file_mode),
+        dir_mode: flags.dir_mode.unwrap_or(defaults.dir_mode),
+        read_only: flags.read_only,
+        attr_ttl: flags.attr_ttl.unwrap_or(defaults.attr_ttl),
+    }
+}
+
+fn fuse_options(plan: &Plan, source: &Source) -> FuseOptions {
+    FuseOptions {
+        fsname: source.to_string(),
+        allow_other: plan.flags.allow_other,
+        read_only: plan.flags.read_only,
+        ..FuseOptions::default()
+    }
+}
+
+fn record(plan: &Plan, source: &Source, info: &SessionInfo, share: &Share) -> MountRecord {
+    let none = || "none".to_owned();
+    let encryption =
+        info.cipher.filter(|_| share.is_encrypted()).map_or_else(none, |cipher| cipher.to_string());
+    MountRecord {
+        dir: plan.dir.clone(),
+        source: source.to_string(),
+        user: plan.user(),
+        pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
+        started: start_of("self").unwrap_or_default(),
+        since: now(),
+        dialect: info.dialect.to_string(),
+        signing: match info.signing {
+            // What is encrypted is authenticated by the cipher.
+            Some(_) if share.is_encrypted() => "by encryption".into(),
+            Some(signing) => signing.to_string(),
+            None => none(),
+        },
+        encryption,
+        read_only: plan.flags.read_only,
+        state: "ok".into(),
+    }
+}
+
+/// Says in the record when the server is lost.
+async fn watch(share: Share, mut record: MountRecord) {
+    loop {
+        tokio::time::sleep(WATCH_INTERVAL).await;
+        if let Some(reason) = share.closed() {
+            tracing::error!(%reason, "the server is lost; unmount and mount again");
+            record.state = format!("disconnected: {reason}; unmount and mount again");
+            if let Err(error) = record.save() {
+                tracing::warn!("{error:#}");
+            }
+            return;
+        }
+    }
+}
+
+/// Unmounts when told to end; what programs still have open is detached, and finished with them.
+async fn unmount_on_signal(dir: PathBuf) {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("cannot watch for signals");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let unmounted = tokio::task::spawn_blocking(move || {
+        fs_fuse::unmount(&dir, false).or_else(|error| {
+            tracing::warn!("{error}; detaching");
+            fs_fuse::unmount(&dir, true)
+        })
+    });
+    match unmounted.await {
+        Ok(Err(error)) => tracing::error!("{error}"),
+        Ok(Ok(())) => {}
+        Err(error) => tracing::error!("{error}"),
+    }
+}
+
+/// `sharefs umount`
+pub(crate) fn unmount(matches: &ArgMatches) -> Result<ExitCode> {
+    let dir: &PathBuf = matches.get_one("dir").context("the folder is missing")?;
+    let dir = absolute(dir)?;
+    let record = MountRecord::load(&dir);
+    fs_fuse::unmount(&dir, matches.get_flag("lazy"))?;
+    // The kernel is done at once; the process still has to close what is open on the server.
+    if let Some(record) = record {
+        let until = Instant::now() + UMOUNT_PATIENCE;
+        while record.is_alive() && MountRecord::load(&dir).is_some_and(|now| now.pid == record.pid) {
+            if matches.get_flag("lazy") {
+                break;
+            }
+            if Instant::now() > until {
+                bail!("unmounted, but the serving process {} has not ended yet", record.pid);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Like canonicalize, but without touching the folder itself: a dead mount would not answer, or for long.
+fn absolute(dir: &Path) -> Result<PathBuf> {
+    let dir = std::path::absolute(dir)?;
+    match (dir.parent().map(Path::canonicalize), dir.file_name()) {
+        (Some(Ok(parent)), Some(name)) => Ok(parent.join(name)),
+        _ => Ok(dir),
+    }
+}

@@ -1,0 +1,321 @@
+//! Options with mount.cifs's names, given as `-o a=b,c` or as `--a b`: one table for both.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Arg, ArgAction, ArgMatches};
+use serde::{Deserialize, Serialize};
+use smb_client::{Dialect, Secret};
+
+/// An option that this program knows.
+struct Spec {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    /// What the value is called in the help; none for a switch.
+    value: Option<&'static str>,
+    help: &'static str,
+    /// Only `mount` has a use for it.
+    mount_only: bool,
+}
+
+const fn spec(name: &'static str, value: Option<&'static str>, help: &'static str) -> Spec {
+    Spec { name, aliases: &[], value, help, mount_only: false }
+}
+
+const fn mount(name: &'static str, value: Option<&'static str>, help: &'static str) -> Spec {
+    Spec { name, aliases: &[], value, help, mount_only: true }
+}
+
+const fn aliased(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    value: &'static str,
+    help: &'static str,
+) -> Spec {
+    Spec { name, aliases, value: Some(value), help, mount_only: false }
+}
+
+const SPECS: &[Spec] = &[
+    aliased("username", &["user"], "NAME", "User, also DOMAIN\\NAME or DOMAIN/NAME [env: USER]"),
+    aliased(
+        "password",
+        &["pass"],
+        "SECRET",
+        "Password; prefer --credentials, the prompt or --password-stdin",
+    ),
+    aliased("domain", &["dom", "workgroup"], "NAME", "Domain or workgroup of the user"),
+    aliased("credentials", &["cred"], "FILE", "File with lines username=, password=, domain="),
+    spec("guest", None, "Log in as guest or nobody; such a session is neither signed nor encrypted"),
+    spec("vers", Some("DIALECT"), "2.0, 2.1, 3.0, 3.0.2, 3.1.1, 3 (3.0 and later) or default (all)"),
+    spec("sec", Some("MODE"), "ntlmssp (default), ntlmsspi (the same, always signed) or none (nobody)"),
+    spec("seal", None, "Encrypt everything (default for hosts under file.core.)"),
+    spec("sign", None, "Sign everything (default)"),
+    spec("nosign", None, "Do not sign"),
+    spec("port", Some("NUMBER"), "TCP port [default: 445]"),
+    aliased("ip", &["addr"], "ADDRESS", "Connect to this address instead of resolving the name"),
+    mount("uid", Some("ID"), "Owner of everything [default: you]"),
+    mount("gid", Some("ID"), "Group of everything [default: yours]"),
+    mount("file_mode", Some("OCTAL"), "Permission bits of files [default: 0755]"),
+    mount("dir_mode", Some("OCTAL"), "Permission bits of directories [default: 0755]"),
+    mount("ro", None, "Refuse changes"),
+    mount("rw", None, "Allow changes (default)"),
+    mount("actimeo", Some("SECONDS"), "How long attributes are believed [default: 1]"),
+    mount("allow_other", None, "Let other users in (needs user_allow_other in /etc/fuse.conf)"),
+];
+
+/// What mount(8) and systemd pass on and no helper needs.
+const GENERIC: &[&str] = &[
+    "_netdev",
+    "nofail",
+    "noauto",
+    "auto",
+    "defaults",
+    "async",
+    "user",
+    "users",
+    "nouser",
+    "owner",
+    "group",
+    "exec",
+    "noexec",
+    "suid",
+    "nosuid",
+    "dev",
+    "nodev",
+    "atime",
+    "noatime",
+    "relatime",
+    "norelatime",
+    "strictatime",
+    "diratime",
+    "nodiratime",
+    "lazytime",
+    "silent",
+    "loud",
+    "comment",
+];
+
+/// Options as text, before anything is looked up; of a name given twice the last one counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RawOptions {
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) domain: Option<String>,
+    pub(crate) credentials: Option<PathBuf>,
+    pub(crate) guest: bool,
+    pub(crate) dialects: Option<(Dialect, Dialect)>,
+    pub(crate) seal: bool,
+    pub(crate) sign: Option<bool>,
+    pub(crate) port: Option<u16>,
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) mount: MountFlags,
+}
+
+/// What only a mount needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MountFlags {
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    pub(crate) file_mode: Option<u32>,
+    pub(crate) dir_mode: Option<u32>,
+    pub(crate) read_only: bool,
+    pub(crate) attr_ttl: Option<Duration>,
+    pub(crate) allow_other: bool,
+}
+
+/// The arguments that carry options, for one subcommand.
+pub(crate) fn arguments(for_mount: bool) -> Vec<Arg> {
+    let mut args = vec![
+        Arg::new("o")
+            .short('o')
+            .value_name("OPTIONS")
+            .action(ArgAction::Append)
+            .help("The options below as a=b,c, with mount.cifs's names"),
+        Arg::new("password-stdin")
+            .long("password-stdin")
+            .action(ArgAction::SetTrue)
+            .help("Read the password from the first line of standard input"),
+    ];
+    for spec in SPECS.iter().filter(|spec| for_mount || !spec.mount_only) {
+        let arg = Arg::new(spec.name).long(spec.name).aliases(spec.aliases.iter().copied()).help(spec.help);
+        args.push(match spec.value {
+            Some(value) => arg.value_name(value).action(ArgAction::Append),
+            None => arg.action(ArgAction::SetTrue),
+        });
+    }
+    args
+}
+
+impl RawOptions {
+    /// All options of a command line.
+    pub(crate) fn from_matches(matches: &ArgMatches) -> Result<Self> {
+        let mut options = Self::default();
+        for list in matches.try_get_many::<String>("o").ok().flatten().into_iter().flatten() {
+            options.apply_list(list)?;
+        }
+        for spec in SPECS {
+            if spec.value.is_some() {
+                for value in matches.try_get_many::<String>(spec.name).ok().flatten().into_iter().flatten() {
+                    options.apply(spec, Some(value))?;
+                }
+            } else if matches.try_get_one::<bool>(spec.name).ok().flatten().copied().unwrap_or(false) {
+                options.apply(spec, None)?;
+            }
+        }
+        Ok(options)
+    }
+
+    /// `a=b,c`
+    pub(crate) fn apply_list(&mut self, list: &str) -> Result<()> {
+        for item in list.split(',').filter(|item| !item.is_empty()) {
+            let (name, value) = match item.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (item, None),
+            };
+            let found = SPECS
+                .iter()
+                .find(|spec| spec.name == name || (value.is_some() && spec.aliases.contains(&name)));
+            match found {
+                Some(spec) => self.apply(spec, value)?,
+                None if GENERIC.contains(&name) || name.starts_with("x-") => {}
+                None => bail!(unknown(name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, spec: &Spec, value: Option<&str>) -> Result<()> {
+        let name = spec.name;
+        let value = match (spec.value, value) {
+            (Some(_), Some(value)) => value,
+            (None, None) => "",
+            (Some(what), None) => bail!("option {name} needs a value: {name}={what}"),
+            (None, Some(_)) => bail!("option {name} takes no value"),
+        };
+        match name {
+            "username" => self.username = Some(value.into()),
+            "password" => self.password = Some(value.to_owned().into()),
+            "domain" => self.domain = Some(value.into()),
+            "credentials" => self.credentials = Some(value.into()),
+            "guest" => self.guest = true,
+            "vers" => self.dialects = Some(dialects(value)?),
+            "sec" => match value {
+                "ntlmssp" | "ntlmv2" => {}
+                "ntlmsspi" | "ntlmv2i" => self.sign = Some(true),
+                "none" => self.guest = true,
+                "krb5" | "krb5i" => {
+                    bail!("sec={value} is not supported yet: Kerberos comes in a later version")
+                }
+                _ => bail!("sec={value} is unknown: use ntlmssp or none"),
+            },
+            "seal" => self.seal = true,
+            "sign" => self.sign = Some(true),
+            "nosign" => self.sign = Some(false),
+            "port" => self.port = Some(number(name, value)?),
+            "ip" => {
+                self.ip = Some(value.parse().with_context(|| format!("ip={value} is not an IP address"))?);
+            }
+            "uid" => self.mount.uid = Some(number(name, value)?),
+            "gid" => self.mount.gid = Some(number(name, value)?),
+            "file_mode" => self.mount.file_mode = Some(mode(name, value)?),
+            "dir_mode" => self.mount.dir_mode = Some(mode(name, value)?),
+            "ro" => self.mount.read_only = true,
+            "rw" => self.mount.read_only = false,
+            "actimeo" => self.mount.attr_ttl = Some(Duration::from_secs(number::<u32>(name, value)?.into())),
+            "allow_other" => self.mount.allow_other = true,
+            _ => bail!(unknown(name)),
+        }
+        Ok(())
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
+    value.parse().map_err(|_| anyhow!("{name}={value} is not a number in range"))
+}
+
+fn mode(name: &str, value: &str) -> Result<u32> {
+    match u32::from_str_radix(value, 8) {
+        Ok(bits) if bits <= 0o7777 => Ok(bits),
+        _ => bail!("{name}={value} is not an octal mode such as 0644"),
+    }
+}
+
+/// As mount.cifs reads `vers=`.
+fn dialects(value: &str) -> Result<(Dialect, Dialect)> {
+    use Dialect::{Smb202, Smb210, Smb300, Smb302, Smb311};
+    Ok(match value {
+        "default" => (Smb202, Smb311),
+        "3" => (Smb300, Smb311),
+        "2.0" | "2.0.2" => (Smb202, Smb202),
+        "2.1" => (Smb210, Smb210),
+        "3.0" | "3.0.0" => (Smb300, Smb300),
+        "3.02" | "3.0.2" => (Smb302, Smb302),
+        "3.1.1" | "3.11" => (Smb311, Smb311),
+        "1.0" | "1" => bail!("vers={value}: SMB 1 is insecure and not supported"),
+        _ => bail!("vers={value} is unknown: use 2.0, 2.1, 3.0, 3.0.2, 3.1.1, 3 or default"),
+    })
+}
+
+fn unknown(name: &str) -> String {
+    let names = SPECS.iter().flat_map(|spec| spec.aliases.iter().copied().chain([spec.name]));
+    let nearest =
+        names.max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+    match nearest {
+        Some(nearest) => format!("unknown option {name:?}: did you mean {nearest:?}?"),
+        None => format!("unknown option {name:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(list: &str) -> Result<RawOptions> {
+        let mut options = RawOptions::default();
+        options.apply_list(list).map(|()| options)
+    }
+
+    #[test]
+    fn mount_cifs_names_are_understood() {
+        let o =
+            options("user=bob,pass=x=y,dom=D,vers=3.0,seal,nosign,port=4450,ip=::1,uid=5,file_mode=0640,ro")
+                .unwrap();
+        assert_eq!(o.username.as_deref(), Some("bob"));
+        assert_eq!(o.password.unwrap().expose(), "x=y");
+        assert_eq!(o.dialects, Some((Dialect::Smb300, Dialect::Smb300)));
+        assert_eq!((o.seal, o.sign, o.port), (true, Some(false), Some(4450)));
+        assert_eq!((o.mount.uid, o.mount.file_mode, o.mount.read_only), (Some(5), Some(0o640), true));
+    }
+
+    #[test]
+    fn generic_options_are_accepted_and_typos_named() {
+        options("_netdev,nofail,noauto,x-systemd.automount,x-gvfs-show=1,user,").unwrap();
+        let error = options("usrname=x").unwrap_err().to_string();
+        assert!(error.contains("\"username\""), "{error}");
+        assert!(options("port=seventy").is_err());
+        assert!(options("seal=yes").is_err());
+        assert!(options("username").is_err());
+        assert!(options("vers=1.0").unwrap_err().to_string().contains("SMB 1"));
+    }
+
+    #[test]
+    fn no_error_repeats_a_password() {
+        let error = options("password=hunter2,bogus=1").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn each_name_has_an_effect() {
+        for spec in SPECS {
+            let value = spec.value.map(|_| match spec.name {
+                "vers" => "3.1.1",
+                "sec" => "ntlmssp",
+                "ip" => "127.0.0.1",
+                _ => "7",
+            });
+            RawOptions::default().apply(spec, value).unwrap_or_else(|e| panic!("{}: {e}", spec.name));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What names a share: `//server/share/path`, `\\server\share\path`, `smb://[domain;]user@server[:port]/share/path`.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+use percent_encoding::percent_decode_str;
+
+/// A place on a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Name or address.
+    pub(crate) host: String,
+    /// Only a URL has one.
+    pub(crate) port: Option<u16>,
+    pub(crate) share: String,
+    /// Inside the share, `/` between components, none at either end.
+    pub(crate) path: String,
+    /// Only a URL has one.
+    pub(crate) user: Option<String>,
+    /// Only a URL has one.
+    pub(crate) domain: Option<String>,
+}
+
+impl Source {
+    /// Reads one of the three forms.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        if text.len() >= 6 && text.is_char_boundary(6) && text[..6].eq_ignore_ascii_case("smb://") {
+            return Self::parse_url(&text[6..]);
+        }
+        let unified = text.replace('\\', "/");
+        let Some(rest) = unified.strip_prefix("//") else {
+            bail!(
+                "{text:?} names no share: write //server/share, \\\\server\\share or smb://user@server/share"
+            );
+        };
+        let (host, share, path) = split(rest, text)?;
+        Ok(Self { host: host.into(), port: None, share: share.into(), path, user: None, domain: None })
+    }
+
+    fn parse_url(rest: &str) -> Result<Self> {
+        let shown = format!("smb://{rest}");
+        let (authority, tail) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, server) = match authority.rsplit_once('@') {
+            Some((login, server)) => (Some(login), server),
+            None => (None, authority),
+        };
+        if login.is_some_and(|login| login.contains(':')) {
+            bail!(
+                "a password in a URL ends up in histories and process lists: leave it out and be asked, or use a credentials file"
+            );
+        }
+        let (domain, user) = match login {
+            Some(login) => match login.split_once(';') {
+                Some((domain, user)) => (Some(decode(domain)?), Some(decode(user)?)),
+                None => (None, Some(decode(login)?)),
+            },
+            None => (None, None),
+        };
+        let (host, port) = split_port(server)?;
+        let decoded = decode(tail)?;
+        let place = format!("{host}/{decoded}");
+        let (_, share, path) = split(&place, &shown)?;
+        let share = share.to_owned();
+        Ok(Self { host, port, share, path, user: user.filter(|user| !user.is_empty()), domain })
+    }
+
+    /// The same place as `//server/share/path`.
+    pub(crate) fn join(&self, name: &str) -> String {
+        match (self.path.is_empty(), name.is_empty()) {
+            (true, _) => name.to_owned(),
+            (_, true) => self.path.clone(),
+            _ => format!("{}/{name}", self.path),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "//{}/{}", self.host, self.share)?;
+        if !self.path.is_empty() {
+            write!(f, "/{}", self.path)?;
+        }
+        Ok(())
+    }
+}
+
+fn decode(text: &str) -> Result<String> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(decoded) if !decoded.contains('\0') => Ok(decoded.into_owned()),
+        _ => bail!("{text:?} is not percent-encoded UTF-8"),
+    }
+}
+
+/// An IPv6 address stands in brackets where a port may follow.
+fn split_port(server: &str) -> Result<(String, Option<u16>)> {
+    let end = server.rfind(']').map_or(0, |at| at + 1);
+    match server[end..].split_once(':') {
+        Some((between, port)) => match port.parse() {
+            Ok(port) => Ok((format!("{}{between}", &server[..end]), Some(port))),
+            Err(_) => bail!("{port:?} is not a port"),
+        },
+        None => Ok((server.into(), None)),
+    }
+}
+
+fn split<'a>(rest: &'a str, shown: &str) -> Result<(&'a str, &'a str, String)> {
+    let mut parts = rest.split('/');
+    let host = parts.next().unwrap_or_default();
+    let share = parts.next().unwrap_or_default();
+    if host.is_empty() {
+        bail!("{shown:?} names no server");
+    }
+    if share.is_empty() {
+        bail!("{shown:?} names no share: write //{host}/SHARE");
+    }
+    let components: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    if components.iter().any(|part| matches!(*part, "." | "..")) {
+        bail!("{shown:?} may not contain . or ..");
+    }
+    Ok((host, share, components.join("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Source {
+        Source::parse(text).unwrap()
+    }
+
+    #[test]
+    fn three_forms_name_the_same_place() {
+        let plain = parse("//server/share/a/b");
+        assert_eq!(plain, parse("\\\\server\\share\\a\\b"));
+        assert_eq!(plain, parse("smb://server/share/a/b/"));
+        assert_eq!(plain.to_string(), "//server/share/a/b");
+        assert_eq!((plain.join("c"), parse("//s/x").join("c")), ("a/b/c".into(), "c".into()));
+    }
+
+    #[test]
+    fn a_url_carries_user_domain_and_port() {
+        let url = parse("SMB://AZURE;al%20ice@[::1]:4450/da%23ta");
+        assert_eq!(url.host, "[::1]");
+        assert_eq!(url.port, Some(4450));
+        assert_eq!(url.user.as_deref(), Some("al ice"));
+        assert_eq!(url.domain.as_deref(), Some("AZURE"));
+        assert_eq!(url.share, "da#ta");
+    }
+
+    #[test]
+    fn what_names_no_share_is_refused() {
+        for text in
+            ["", "server/share", "//", "//server", "//server/", "smb://server", "//s/x/../y", "smb://u:p@s/x"]
+        {
+            assert!(Source::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_refused_without_repeating_it() {
+        let error = Source::parse("smb://u:hunter2@s/x").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"));
+    }
+}

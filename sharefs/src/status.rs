@@ -1,0 +1,230 @@
+//! What is mounted: a file for each mount, written by the process that serves it, read by `status` and `umount`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+/// The type that the kernel shows for our mounts.
+const FUSE_TYPE: &str = "fuse.sharefs";
+
+/// What a serving process says of its mount. Never a secret.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct MountRecord {
+    pub(crate) dir: PathBuf,
+    pub(crate) source: String,
+    pub(crate) user: String,
+    pub(crate) pid: i32,
+    /// The process's start, in the kernel's ticks: a process number is given out again.
+    pub(crate) started: u64,
+    /// RFC 3339
+    pub(crate) since: String,
+    pub(crate) dialect: String,
+    /// The algorithm, or `none`.
+    pub(crate) signing: String,
+    /// The cipher, or `none`.
+    pub(crate) encryption: String,
+    pub(crate) read_only: bool,
+    /// `ok`, or what is wrong.
+    pub(crate) state: String,
+}
+
+/// This user's folder for such files; made if missing.
+pub(crate) fn runtime_dir() -> Result<PathBuf> {
+    let uid = rustix::process::getuid().as_raw();
+    let dir = match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+        // `su` and `sudo` leave the variable of somebody else behind.
+        Some(base) if fs::metadata(&base).is_ok_and(|base| base.uid() == uid) => base.join("sharefs"),
+        _ if uid == 0 => PathBuf::from("/run/sharefs"),
+        _ => std::env::temp_dir().join(format!("sharefs-{uid}")),
+    };
+    match DirBuilder::new().mode(0o700).create(&dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(error).with_context(|| format!("cannot make {}", dir.display()));
+        }
+        _ => {}
+    }
+    let metadata = fs::symlink_metadata(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+    if !metadata.is_dir() || metadata.uid() != uid {
+        bail!("{} is somebody else's: remove it, or set XDG_RUNTIME_DIR", dir.display());
+    }
+    fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
+    Ok(dir)
+}
+
+fn file_of(dir: &Path, extension: &str) -> Result<PathBuf> {
+    let name = utf8_percent_encode(&dir.to_string_lossy(), NON_ALPHANUMERIC).to_string();
+    // File names end at 255 bytes; the tail of a path tells more than its head.
+    let tail = &name[name.len().saturating_sub(200)..];
+    Ok(runtime_dir()?.join(format!("{tail}.{extension}")))
+}
+
+/// Where the process that serves `dir` writes what it has to say.
+pub(crate) fn log_file(dir: &Path) -> Result<PathBuf> {
+    file_of(dir, "log")
+}
+
+impl MountRecord {
+    /// Writes or replaces the record.
+    pub(crate) fn save(&self) -> Result<()> {
+        let path = file_of(&self.dir, "json")?;
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, serde_json::to_vec_pretty(self)?)
+            .and_then(|()| fs::rename(&fresh, &path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Removes the record, unless another process has taken the folder over.
+    pub(crate) fn remove(&self) {
+        if Self::load(&self.dir).is_some_and(|record| record.pid == self.pid)
+            && let Ok(path) = file_of(&self.dir, "json")
+            && let Err(error) = fs::remove_file(path)
+        {
+            tracing::debug!(%error, "removing the mount's record");
+        }
+    }
+
+    /// The record of a folder.
+    pub(crate) fn load(dir: &Path) -> Option<Self> {
+        Self::read(&file_of(dir, "json").ok()?)
+    }
+
+    fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    /// Whether its process is there.
+    pub(crate) fn is_alive(&self) -> bool {
+        start_of(&self.pid.to_string()) == Some(self.started)
+    }
+}
+
+/// When a process (a number, or `self`) started, in the kernel's ticks.
+pub(crate) fn start_of(process: &str) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Field 22; the second is the command's name, in parentheses, and may contain anything.
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+}
+
+/// Folders on which the kernel has one of our file systems, with its source.
+pub(crate) fn kernel_mounts() -> Result<BTreeMap<PathBuf, String>> {
+    let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mount table")?;
+    Ok(table.lines().filter_map(parse_mountinfo).collect())
+}
+
+/// `36 35 98:0 /root /dir options - type source options`, with blanks as octal escapes.
+fn parse_mountinfo(line: &str) -> Option<(PathBuf, String)> {
+    let (head, tail) = line.split_once(" - ")?;
+    let mut tail = tail.split(' ');
+    if tail.next()? != FUSE_TYPE {
+        return None;
+    }
+    let dir = unescape(head.split(' ').nth(4)?);
+    Some((PathBuf::from(dir), unescape(tail.next()?)))
+}
+
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let code = tail
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code {
+            Some(code) => {
+                bytes.push(code);
+                rest = &tail[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// All mounts of this user, dead ones with the reason.
+fn all() -> Result<Vec<MountRecord>> {
+    let mounted = kernel_mounts()?;
+    let mut records = Vec::new();
+    for entry in fs::read_dir(runtime_dir()?)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let Some(mut record) = MountRecord::read(&path) else { continue };
+        let alive = record.is_alive();
+        match (alive, mounted.contains_key(&record.dir)) {
+            (true, true) => {}
+            (true, false) => record.state = "unmounting".into(),
+            (false, true) => {
+                record.state =
+                    format!("dead: its process ended; run sharefs umount {}", record.dir.display());
+            }
+            (false, false) => {
+                // Killed, and unmounted since: nothing is left of it but this file.
+                if let Err(error) = fs::remove_file(&path) {
+                    tracing::debug!(%error, "removing a stale record");
+                }
+                continue;
+            }
+        }
+        records.push(record);
+    }
+    records.sort_by(|a, b| a.dir.cmp(&b.dir));
+    Ok(records)
+}
+
+/// `sharefs status`
+pub(crate) fn run(json: bool) -> Result<ExitCode> {
+    let records = all()?;
+    let mut out = io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&records)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if records.is_empty() {
+        writeln!(out, "Nothing is mounted.")?;
+    }
+    for record in records {
+        let flag = if record.read_only { ", read-only" } else { "" };
+        writeln!(out, "{} on {}", record.source, record.dir.display())?;
+        writeln!(out, "  state       {}", record.state)?;
+        writeln!(
+            out,
+            "  protection  SMB {}, signing {}, encryption {}",
+            record.dialect, record.signing, record.encryption
+        )?;
+        writeln!(out, "  user        {}{flag}", record.user)?;
+        writeln!(out, "  since       {} (process {})", record.since, record.pid)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The present time as a record has it.
+pub(crate) fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_table_is_read_with_its_escapes() {
+        let line = "36 35 0:45 / /mnt/a\\040b rw,nosuid - fuse.sharefs //s/x\\040y rw,user_id=1";
+        assert_eq!(parse_mountinfo(line), Some((PathBuf::from("/mnt/a b"), "//s/x y".into())));
+        assert_eq!(parse_mountinfo("36 35 0:45 / /mnt rw - ext4 /dev/vda rw"), None);
+        assert_eq!(unescape("a\\b\\0"), "a\\b\\0");
+    }
+}
