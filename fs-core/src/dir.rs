@@ -21,8 +21,6 @@ pub(crate) const FIRST: u64 = 2;
 pub(crate) struct Listed {
     /// The name on the server.
     pub(crate) name: Arc<str>,
-    /// The name here.
-    pub(crate) local: Box<str>,
     pub(crate) attr: RemoteAttr,
     /// When the server was asked for it.
     pub(crate) asked: Stamp,
@@ -85,16 +83,16 @@ impl Cursor {
             if entry.name == "." || entry.name == ".." {
                 continue;
             }
-            let Some(local) = name::from_remote(&entry.name) else {
+            if name::checked(&entry.name).is_err() {
                 tracing::warn!(name = ?entry.name, "the server listed a name that cannot be one; left out");
                 continue;
-            };
+            }
             let name: Arc<str> = entry.name.into();
             if !self.names.insert(name.clone()) {
                 tracing::debug!(?name, "the server listed a name twice");
                 continue;
             }
-            self.entries.push(Listed { name, local: local.into(), attr: entry.attr, asked, at });
+            self.entries.push(Listed { name, attr: entry.attr, asked, at });
         }
     }
 }
@@ -124,8 +122,8 @@ mod tests {
         let mut cursor = Cursor::new(RemoteHandle(1));
         assert!(cursor.is_untouched());
         cursor.extend(batch, Stamp::default(), Instant::now());
-        let seen: Vec<_> = (FIRST..).map_while(|o| cursor.at(o)).map(|e| &*e.local).collect();
-        assert_eq!(seen, ["a", "b:"]);
+        let seen: Vec<_> = (FIRST..).map_while(|o| cursor.at(o)).map(|e| &*e.name).collect();
+        assert_eq!(seen, ["a", "x\\y"]);
         assert!(cursor.at(0).is_none() && cursor.at(1).is_none() && cursor.at(u64::MAX).is_none());
     }
 }

@@ -1,91 +1,37 @@
-//! Names and paths: what a local name is called on the server, and back.
+//! Names and paths, and what can be neither.
 //!
-//! Windows forbids `" * : < > ? | \`, control characters and a final dot or space in a name, and to SMB a
-//! backslash separates directories, so a local name must never carry one through. The forbidden characters
-//! travel as the private-use characters that Services for Macintosh began with and that the Linux kernel's
-//! client (`mapposix`), macOS and Samba's `vfs_fruit` use too; files with such names look the same in all.
+//! Names are the same here and in the adapters; what SMB forbids in them is mapped where it goes onto the wire
+//! ([`smb_client::name_to_wire`]). What could not make that way, or not come back as itself, is refused here, before
+//! anything is asked of the server.
 
 use std::fmt;
 
+use smb_client::{InvalidName, name_to_wire};
+
 use crate::error::{FsError, errno};
 
-/// Characters forbidden on the server, each at its offset from [`FIRST_MAPPED`].
-const MAPPED: [char; 8] = ['"', '*', ':', '<', '>', '?', '\\', '|'];
-const FIRST_MAPPED: u32 = 0xF020;
-/// Control characters 0x01 to 0x1F travel at this offset.
-const CONTROL_BASE: u32 = 0xF000;
-const FINAL_SPACE: char = '\u{F028}';
-const FINAL_DOT: char = '\u{F029}';
 /// Longest component on NTFS and every other Windows filesystem, in UTF-16 units.
 const MAX_NAME_UNITS: usize = 255;
 
-/// The name on the server of a local name.
+/// A name that can be one on the server.
 ///
 /// # Errors
 /// EINVAL for what cannot be a name, or that would come back as another name; ENAMETOOLONG.
-pub(crate) fn to_remote(name: &str) -> Result<String, FsError> {
-    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-        return Err(FsError::local(errno::EINVAL, "not a file name"));
-    }
-    let mut out = String::with_capacity(name.len());
-    let last = name.chars().count() - 1;
-    for (i, c) in name.chars().enumerate() {
-        let mapped = match c {
-            ' ' if i == last => FINAL_SPACE,
-            '.' if i == last => FINAL_DOT,
-            _ => encode(c),
-        };
-        if mapped == c && decode(c, i == last) != Some(c) {
-            return Err(FsError::local(
-                errno::EINVAL,
-                "the name has a character that stands for another one",
-            ));
+pub(crate) fn checked(name: &str) -> Result<&str, FsError> {
+    match name_to_wire(name) {
+        Ok(wire) if wire.encode_utf16().count() > MAX_NAME_UNITS => {
+            Err(FsError::local(errno::ENAMETOOLONG, "the name is longer than 255 UTF-16 units"))
         }
-        out.push(mapped);
-    }
-    if out.encode_utf16().count() > MAX_NAME_UNITS {
-        return Err(FsError::local(errno::ENAMETOOLONG, "the name is longer than 255 UTF-16 units"));
-    }
-    Ok(out)
-}
-
-/// The local name of a name the server sent; `None` if it is no name that could be asked for again.
-pub(crate) fn from_remote(name: &str) -> Option<String> {
-    if name.is_empty() || name == "." || name == ".." {
-        return None;
-    }
-    let last = name.chars().count() - 1;
-    let local: String = name.chars().enumerate().map(|(i, c)| decode(c, i == last)).collect::<Option<_>>()?;
-    // What decodes to "..", for one, is a name on the server and an escape here.
-    (to_remote(&local).ok()? == name).then_some(local)
-}
-
-fn encode(c: char) -> char {
-    let code = match MAPPED.iter().position(|m| *m == c) {
-        Some(i) => FIRST_MAPPED + i as u32,
-        None if matches!(c, '\u{1}'..='\u{1F}') => CONTROL_BASE + c as u32,
-        None => return c,
-    };
-    char::from_u32(code).unwrap_or(c)
-}
-
-/// `None` for a character that may not occur in a name on the server.
-fn decode(c: char, last: bool) -> Option<char> {
-    match c {
-        '\0'..='\u{1F}' | '/' => None,
-        _ if MAPPED.contains(&c) => None,
-        ' ' | '.' if last => None,
-        FINAL_SPACE if last => Some(' '),
-        FINAL_DOT if last => Some('.'),
-        '\u{F001}'..='\u{F01F}' => char::from_u32(c as u32 - CONTROL_BASE),
-        '\u{F020}'..='\u{F027}' => MAPPED.get((c as u32 - FIRST_MAPPED) as usize).copied(),
-        _ => Some(c),
+        Ok(_) => Ok(name),
+        Err(InvalidName::StandIn) => {
+            Err(FsError::local(errno::EINVAL, "the name has a character that stands for another one"))
+        }
+        Err(_) => Err(FsError::local(errno::EINVAL, "not a file name")),
     }
 }
 
-/// A path on the share: the server's names, separated by `/`, without a leading one; empty for the root.
-///
-/// Every component has been checked, so that replacing `/` by `\` gives a path for the wire.
+/// A path on the share: names separated by `/`, without a leading one; empty for the root. Every name has been
+/// checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RemotePath(String);
 
@@ -100,17 +46,16 @@ impl RemotePath {
     /// # Errors
     /// EINVAL or ENAMETOOLONG if a component cannot be a name on the server.
     pub fn from_local(path: &str) -> Result<Self, FsError> {
-        let names =
-            path.split('/').filter(|c| !c.is_empty()).map(to_remote).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::from_checked(names.iter().map(String::as_str)))
+        let names = path.split('/').filter(|c| !c.is_empty()).map(checked).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::from_checked(names.into_iter()))
     }
 
-    /// From names that [`to_remote`] made.
+    /// From names that [`checked`] let through.
     pub(crate) fn from_checked<'a>(names: impl Iterator<Item = &'a str>) -> Self {
         Self(names.collect::<Vec<_>>().join("/"))
     }
 
-    /// The path of an entry of this directory, by a name that [`to_remote`] made.
+    /// The path of an entry of this directory, by a name that [`checked`] let through.
     pub(crate) fn child(&self, name: &str) -> Self {
         if self.0.is_empty() { Self(name.to_owned()) } else { Self(format!("{}/{name}", self.0)) }
     }
@@ -140,61 +85,23 @@ impl fmt::Display for RemotePath {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn forbidden_characters_travel_in_the_private_use_area() {
-        assert_eq!(to_remote("a:b").unwrap(), "a\u{F022}b");
-        assert_eq!(to_remote("a\\b").unwrap(), "a\u{F026}b");
-        assert_eq!(to_remote("a|b\u{1}").unwrap(), "a\u{F027}b\u{F001}");
-        assert_eq!(to_remote("end.").unwrap(), "end\u{F029}");
-        assert_eq!(to_remote("e. d ").unwrap(), "e. d\u{F028}");
-        assert_eq!(from_remote("end\u{F029}").unwrap(), "end.");
-        assert_eq!(to_remote("...").unwrap(), "..\u{F029}");
-    }
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for name in ["", ".", "..", "a/b", "a\0b", "a\u{F022}b", "end\u{F029}"] {
-            assert_eq!(to_remote(name).unwrap_err().errno(), errno::EINVAL, "{name:?}");
+        for name in ["", ".", "..", "a/b", "a\0b", "a\u{F022}b", "end\u{F029}", ".\u{F029}"] {
+            assert_eq!(checked(name).unwrap_err().errno(), errno::EINVAL, "{name:?}");
         }
-        assert_eq!(to_remote(&"x".repeat(256)).unwrap_err().errno(), errno::ENAMETOOLONG);
-        assert!(to_remote(&"x".repeat(255)).is_ok());
-        assert!(to_remote(&"😀".repeat(128)).is_err(), "a surrogate pair counts twice");
-    }
-
-    #[test]
-    fn a_server_cannot_send_an_escape() {
-        for name in
-            ["", ".", "..", "a/b", "a\\b", "a\0", "..\\x", "c:", ".\u{F029}", "\u{F029}", "end.", "tab\t"]
-        {
-            assert_eq!(from_remote(name), None, "{name:?}");
-        }
+        assert_eq!(checked(&"x".repeat(256)).unwrap_err().errno(), errno::ENAMETOOLONG);
+        assert!(checked(&"x".repeat(255)).is_ok());
+        assert!(checked(&"😀".repeat(128)).is_err(), "a surrogate pair counts twice");
     }
 
     #[test]
     fn paths_are_joined_without_a_leading_slash() {
         let path = RemotePath::from_local("/a//b:/c").unwrap();
-        assert_eq!(path.as_str(), "a/b\u{F022}/c");
+        assert_eq!(path.as_str(), "a/b:/c");
         assert_eq!(path.components().count(), 3);
         assert!(RemotePath::from_local("/").unwrap().is_root());
         assert!(RemotePath::from_local("a/../b").is_err());
-    }
-
-    proptest! {
-        #[test]
-        fn every_accepted_name_comes_back(name in "\\PC{0,20}|[ -~]{0,20}|[\u{F000}-\u{F030}. :]{0,6}") {
-            if let Ok(remote) = to_remote(&name) {
-                prop_assert_eq!(from_remote(&remote), Some(name));
-            }
-        }
-
-        #[test]
-        fn every_name_shown_can_be_asked_for(name: String) {
-            if let Some(local) = from_remote(&name) {
-                prop_assert!(local != "." && local != ".." && !local.contains(['/', '\0']));
-                prop_assert_eq!(to_remote(&local).unwrap(), name);
-            }
-        }
     }
 }

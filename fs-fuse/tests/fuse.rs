@@ -36,16 +36,17 @@ impl Mount {
     }
 
     fn of(remote: Arc<MemoryRemote>, attr_ttl: Duration) -> Self {
-        let mut options = MountOptions::default();
-        options.uid = rustix::process::getuid().as_raw();
-        options.gid = rustix::process::getgid().as_raw();
-        options.attr_ttl = attr_ttl;
+        let options = MountOptions {
+            uid: rustix::process::getuid().as_raw(),
+            gid: rustix::process::getgid().as_raw(),
+            attr_ttl,
+            ..MountOptions::default()
+        };
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let fs = Arc::new(Filesystem::new(remote.clone(), options));
-        let mut fuse = FuseOptions::default();
-        fuse.fsname = "//memory/share".into();
+        let fuse = FuseOptions { fsname: "//memory/share".into(), ..FuseOptions::default() };
         let mounted = mount(fs, dir.path(), &fuse, runtime.handle().clone())
             .unwrap_or_else(|error| panic!("this test needs a working FUSE: {error}"));
         Self { remote, mounted, runtime, dir }

@@ -15,7 +15,7 @@ const BATCH_BYTES: u32 = 128 * 1024;
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The name, with stand-ins for forbidden characters turned back.
+    /// The name; one component, whatever the server sent.
     pub name: String,
     /// What the server says of it; without the count of links.
     pub metadata: Metadata,
@@ -33,7 +33,7 @@ impl Directory {
     }
 
     /// The next entries, some hundred at a time; none at the end. `.` and `..` are left out, and so is, with a
-    /// warning in the log, whatever no directory can honestly hold: a name with `/` or NUL, an empty one.
+    /// warning in the log, whatever no directory can honestly hold: see [`name_from_wire`].
     ///
     /// # Errors
     /// The server refuses, or is lost.
@@ -64,11 +64,10 @@ impl Directory {
                 .iter()
                 .filter(|entry| !matches!(entry.name.as_str(), "." | ".."))
                 .filter_map(|entry| {
-                    let name = name_from_wire(&entry.name).into_owned();
-                    if !is_honest(&name) {
+                    let Some(name) = name_from_wire(&entry.name) else {
                         tracing::warn!(name = ?entry.name, "the server lists a name that cannot be; left out");
                         return None;
-                    }
+                    };
                     Some(Entry { name, metadata: Metadata::from(entry) })
                 })
                 .collect();
@@ -101,8 +100,4 @@ impl Directory {
     pub async fn close(&self) -> Result<()> {
         self.file.close().await
     }
-}
-
-fn is_honest(name: &str) -> bool {
-    !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0'])
 }

@@ -43,7 +43,7 @@ pub use directory::{Directory, Entry};
 pub use error::{Error, Result};
 pub use file::File;
 pub use metadata::{Metadata, Space};
-pub use names::{InvalidName, name_from_wire, path_to_wire};
+pub use names::{InvalidName, name_from_wire, name_to_wire, path_to_wire};
 pub use open::OpenOptions;
 pub use share::{SetAttributes, Share};
 pub use smb_proto::auth::{Credentials, Secret};

@@ -1,33 +1,41 @@
-//! Names on the wire: what SMB forbids in a name travels in Unicode's private area, as macOS and the Linux
-//! kernel's `mapposix` have it.
+//! Names here and on the wire.
+//!
+//! SMB forbids `" * : < > ? | \`, control characters and a final dot or space in a name, and to it a backslash
+//! separates directories. The forbidden characters travel as the private-use characters that Services for Macintosh
+//! began with and that the Linux kernel's client (`mapposix`), macOS and Samba's `vfs_fruit` use too: files with such
+//! names look the same in all. The mapping is one to one: a name that would come back as another is refused, and a
+//! name of the server that could not be asked for again is not shown.
 
-use std::borrow::Cow;
+/// Characters forbidden on the wire, each at its offset from [`FIRST_MAPPED`].
+const MAPPED: [char; 8] = ['"', '*', ':', '<', '>', '?', '\\', '|'];
+const FIRST_MAPPED: u32 = 0xF020;
+/// Control characters 0x01 to 0x1F travel at this offset.
+const CONTROL_BASE: u32 = 0xF000;
+const FINAL_SPACE: char = '\u{F028}';
+const FINAL_DOT: char = '\u{F029}';
+/// SMB's path length field holds this many UTF-16 units.
+const LONGEST_PATH: usize = 32_767;
 
-/// The range that stands for control characters, and what follows it for the others.
-const PRIVATE: u32 = 0xF000;
-/// The forbidden characters in the order of their stand-ins U+F020 to U+F027.
-const FORBIDDEN: [char; 8] = ['"', '*', ':', '<', '>', '?', '\\', '|'];
-const FIRST_FORBIDDEN: u32 = 0xF020;
-const LAST_SPACE: char = '\u{F028}';
-const LAST_DOT: char = '\u{F029}';
-
-/// A path that no server can have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// A name that no server can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidName {
-    /// A component is `.` or `..`; paths are not resolved here.
-    #[error("a path may not have the component {0:?}")]
-    Dots(String),
-    /// A NUL in a name.
-    #[error("a name may not contain NUL")]
-    Nul,
-    /// Longer than any server takes.
+    /// `.` or `..`; paths are not resolved here.
+    #[error("a path may not contain . or ..")]
+    Dots,
+    /// An empty name.
+    #[error("a name may not be empty")]
+    Empty,
+    /// NUL or `/` in a name.
+    #[error("a name may not contain NUL or /")]
+    Separator,
+    /// A private-use character that stands for a forbidden one: the name would come back as another.
+    #[error("a name may not contain a character that stands for another one")]
+    StandIn,
+    /// Longer than a request can say.
     #[error("the path is too long")]
     TooLong,
 }
-
-/// SMB's path length field holds this many UTF-16 units.
-const LONGEST: usize = 32_767;
 
 /// A path with `/` between its components as the server wants it: `\` between them, forbidden characters mapped.
 /// Empty components are dropped; the empty path is the share's root.
@@ -36,96 +44,121 @@ const LONGEST: usize = 32_767;
 /// See [`InvalidName`].
 pub fn path_to_wire(path: &str) -> Result<String, InvalidName> {
     let mut wire = String::with_capacity(path.len());
-    for component in path.split('/').filter(|component| !component.is_empty()) {
-        if matches!(component, "." | "..") {
-            return Err(InvalidName::Dots(component.into()));
-        }
+    for name in path.split('/').filter(|name| !name.is_empty()) {
         if !wire.is_empty() {
             wire.push('\\');
         }
-        push_component(&mut wire, component)?;
+        wire.push_str(&name_to_wire(name)?);
     }
-    if wire.encode_utf16().count() > LONGEST { Err(InvalidName::TooLong) } else { Ok(wire) }
+    if wire.encode_utf16().count() > LONGEST_PATH { Err(InvalidName::TooLong) } else { Ok(wire) }
 }
 
-fn push_component(wire: &mut String, component: &str) -> Result<(), InvalidName> {
-    let last = component.chars().next_back();
-    let body = &component[..component.len() - last.map_or(0, char::len_utf8)];
-    for c in body.chars() {
-        wire.push(to_wire(c)?);
+/// A single name as the server wants it.
+///
+/// # Errors
+/// See [`InvalidName`].
+pub fn name_to_wire(name: &str) -> Result<String, InvalidName> {
+    match name {
+        "" => return Err(InvalidName::Empty),
+        "." | ".." => return Err(InvalidName::Dots),
+        _ if name.contains(['/', '\0']) => return Err(InvalidName::Separator),
+        _ => {}
     }
-    match last {
-        Some(' ') => wire.push(LAST_SPACE),
-        Some('.') => wire.push(LAST_DOT),
-        Some(c) => wire.push(to_wire(c)?),
-        None => {}
-    }
-    Ok(())
-}
-
-fn to_wire(c: char) -> Result<char, InvalidName> {
-    if c == '\0' {
-        return Err(InvalidName::Nul);
-    }
-    let mapped = if (c as u32) < 0x20 {
-        Some(PRIVATE + c as u32)
-    } else {
-        FORBIDDEN.iter().position(|forbidden| *forbidden == c).map(|at| FIRST_FORBIDDEN + at as u32)
+    let last = name.chars().count() - 1;
+    let map = |(i, c)| {
+        let mapped = match c {
+            ' ' if i == last => FINAL_SPACE,
+            '.' if i == last => FINAL_DOT,
+            _ => encode(c),
+        };
+        if mapped == c && decode(c, i == last) != Some(c) { Err(InvalidName::StandIn) } else { Ok(mapped) }
     };
-    Ok(mapped.and_then(char::from_u32).unwrap_or(c))
+    name.chars().enumerate().map(map).collect()
 }
 
-/// A component as the server sent it, with stand-ins turned back. It may still be anything: see
-/// [`crate::Directory`] for what never gets out.
-pub fn name_from_wire(name: &str) -> Cow<'_, str> {
-    if !name.chars().any(|c| (PRIVATE..=LAST_DOT as u32).contains(&(c as u32))) {
-        return Cow::Borrowed(name);
-    }
-    let count = name.chars().count();
-    let original = |(i, c): (usize, char)| {
-        let code = c as u32;
-        match c {
-            LAST_SPACE if i + 1 == count => ' ',
-            LAST_DOT if i + 1 == count => '.',
-            // U+F000 would be NUL.
-            _ if (PRIVATE + 1..PRIVATE + 0x20).contains(&code) => char::from_u32(code - PRIVATE).unwrap_or(c),
-            _ => {
-                let at = code.wrapping_sub(FIRST_FORBIDDEN) as usize;
-                FORBIDDEN.get(at).copied().unwrap_or(c)
-            }
-        }
+/// The name here of a name that a server sent; `None` if it is none that could be asked for again. What comes back
+/// is never empty, `.` or `..`, and contains neither `/` nor NUL.
+pub fn name_from_wire(name: &str) -> Option<String> {
+    let last = name.chars().count().checked_sub(1)?;
+    let local: String = name.chars().enumerate().map(|(i, c)| decode(c, i == last)).collect::<Option<_>>()?;
+    // What decodes to "..", for one, is a name on the server and an escape here.
+    (name_to_wire(&local).ok()? == name).then_some(local)
+}
+
+fn encode(c: char) -> char {
+    let code = match MAPPED.iter().position(|mapped| *mapped == c) {
+        Some(i) => FIRST_MAPPED + i as u32,
+        None if matches!(c, '\u{1}'..='\u{1F}') => CONTROL_BASE + c as u32,
+        None => return c,
     };
-    Cow::Owned(name.chars().enumerate().map(original).collect())
+    char::from_u32(code).unwrap_or(c)
+}
+
+/// `None` for a character that may not occur in a name on the wire.
+fn decode(c: char, last: bool) -> Option<char> {
+    match c {
+        '\0'..='\u{1F}' | '/' => None,
+        _ if MAPPED.contains(&c) => None,
+        ' ' | '.' if last => None,
+        FINAL_SPACE if last => Some(' '),
+        FINAL_DOT if last => Some('.'),
+        '\u{F001}'..='\u{F01F}' => char::from_u32(c as u32 - CONTROL_BASE),
+        '\u{F020}'..='\u{F027}' => MAPPED.get((c as u32 - FIRST_MAPPED) as usize).copied(),
+        _ => Some(c),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn forbidden_characters_travel_in_the_private_area() {
         let name = "a:b*c?\"<>|\\\u{1}\u{1f}";
-        let wire = path_to_wire(name).unwrap();
+        let wire = name_to_wire(name).unwrap();
         assert_eq!(
             wire,
             "a\u{F022}b\u{F021}c\u{F025}\u{F020}\u{F023}\u{F024}\u{F027}\u{F026}\u{F001}\u{F01F}"
         );
-        assert_eq!(name_from_wire(&wire), name);
-    }
-
-    #[test]
-    fn a_last_space_or_dot_is_mapped_and_others_are_not() {
+        assert_eq!(name_from_wire(&wire).unwrap(), name);
         assert_eq!(path_to_wire("a. b./x ").unwrap(), "a. b\u{F029}\\x\u{F028}");
-        assert_eq!(name_from_wire("a. b\u{F029}"), "a. b.");
-        assert_eq!(name_from_wire("\u{F029}a"), "\u{F029}a");
-        assert_eq!(path_to_wire("...").unwrap(), "..\u{F029}");
+        assert_eq!(name_to_wire("...").unwrap(), "..\u{F029}");
     }
 
     #[test]
-    fn paths_that_would_lead_elsewhere_are_refused() {
-        assert_eq!(path_to_wire("a/../b"), Err(InvalidName::Dots("..".into())));
-        assert_eq!(path_to_wire("a\0b"), Err(InvalidName::Nul));
+    fn what_is_no_name_is_refused() {
+        for name in ["", ".", "..", "a/b", "a\0b", "a\u{F022}b", "end\u{F029}"] {
+            assert!(name_to_wire(name).is_err(), "{name:?}");
+        }
+        assert_eq!(path_to_wire("a/../b"), Err(InvalidName::Dots));
         assert_eq!(path_to_wire("//a///b/").unwrap(), "a\\b");
-        assert!(path_to_wire(&"a/".repeat(40_000)).is_err());
+        assert_eq!(path_to_wire(&"a/".repeat(40_000)), Err(InvalidName::TooLong));
+    }
+
+    #[test]
+    fn a_server_cannot_send_an_escape() {
+        for name in
+            ["", ".", "..", "a/b", "a\\b", "a\0", "..\\x", "c:", ".\u{F029}", "\u{F029}", "end.", "tab\t"]
+        {
+            assert_eq!(name_from_wire(name), None, "{name:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_accepted_name_comes_back(name in "\\PC{0,20}|[ -~]{0,20}|[\u{F000}-\u{F030}. :]{0,6}") {
+            if let Ok(wire) = name_to_wire(&name) {
+                prop_assert_eq!(name_from_wire(&wire), Some(name));
+            }
+        }
+
+        #[test]
+        fn every_name_shown_can_be_asked_for(name: String) {
+            if let Some(local) = name_from_wire(&name) {
+                prop_assert!(local != "." && local != ".." && !local.contains(['/', '\0']));
+                prop_assert_eq!(name_to_wire(&local).unwrap(), name);
+            }
+        }
     }
 }

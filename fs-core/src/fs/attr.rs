@@ -26,21 +26,21 @@ impl Filesystem {
     /// # Errors
     /// ENOENT; EINVAL or ENAMETOOLONG for what cannot be a name; what the server says.
     pub async fn lookup(&self, parent: Ino, name: &str) -> FsResult<Entry> {
-        let name = name::to_remote(name)?;
+        let name = name::checked(name)?;
         let (path, asked) = {
             let inodes = self.inodes();
-            if inodes.is_doomed(parent, &name) {
+            if inodes.is_doomed(parent, name) {
                 return Err(FsError::local(errno::ENOENT, "deleted; open handles keep it"));
             }
-            (inodes.path(parent)?.child(&name), inodes.stamp())
+            (inodes.path(parent)?.child(name), inodes.stamp())
         };
         match self.remote.lookup(&path).await {
-            Ok(attr) => self.enter(parent, &name, attr, asked),
+            Ok(attr) => self.enter(parent, name, attr, asked),
             Err(error) => {
                 if is_missing(&error) {
                     let mut inodes = self.inodes();
                     // Unless it has come to be while we asked.
-                    if let Some(ino) = inodes.child(parent, &name)
+                    if let Some(ino) = inodes.child(parent, name)
                         && inodes.stamp() == asked
                     {
                         inodes.detach(ino);

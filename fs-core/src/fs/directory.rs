@@ -129,7 +129,7 @@ impl Filesystem {
             }
             inodes.child(dir.ino, &entry.name)
         };
-        let (name, kind) = (&*entry.local, entry.attr.kind);
+        let (name, kind) = (&*entry.name, entry.attr.kind);
         if !plus {
             return sink(DirItem { name, ino: known, kind, next, attr: None });
         }
@@ -144,10 +144,10 @@ impl Filesystem {
     /// The entry as an inode, with one more lookup; `None` if it has gone since it was listed.
     async fn entry_attr(&self, dir: &OpenDir, entry: &Listed) -> Option<Attr> {
         if dir.is_overtaken(entry) {
-            return match self.lookup(dir.ino, &entry.local).await {
+            return match self.lookup(dir.ino, &entry.name).await {
                 Ok(found) => Some(found.attr),
                 Err(FsError::Remote(error)) if !is_missing(&error) => {
-                    tracing::debug!(name = %entry.local, %error, "an entry could not be looked up");
+                    tracing::debug!(name = %entry.name, %error, "an entry could not be looked up");
                     None
                 }
                 Err(_) => None,

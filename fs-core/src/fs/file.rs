@@ -55,16 +55,16 @@ impl Filesystem {
     /// EEXIST; EISDIR; EROFS; EBUSY if a deleted file still keeps the name; what the server says.
     pub async fn create(&self, parent: Ino, name: &str, create: &Create) -> FsResult<(Entry, Fh)> {
         self.writable()?;
-        let name = name::to_remote(name)?;
+        let name = name::checked(name)?;
         let (path, asked) = {
             let inodes = self.inodes();
-            (inodes.path(parent)?.child(&name), inodes.stamp())
+            (inodes.path(parent)?.child(name), inodes.stamp())
         };
         let disposition = if create.exclusive { Disposition::Create } else { Disposition::OpenOrCreate };
         let read_only = create.mode & 0o200 == 0 && self.options().file_mode & 0o200 != 0;
         let how = how(create.open, disposition, read_only);
         let opened = self.remote.open(&path, &how).await.map_err(name_taken)?;
-        let entered = self.enter(parent, &name, opened.attr, asked).and_then(|entry| {
+        let entered = self.enter(parent, name, opened.attr, asked).and_then(|entry| {
             let mut inodes = self.inodes();
             inodes.opened(entry.attr.ino)?;
             if opened.created {
@@ -79,7 +79,7 @@ impl Filesystem {
                 return Err(error);
             }
         };
-        self.overtake(parent, &name);
+        self.overtake(parent, name);
         let ino = entry.attr.ino;
         let count = OpenCount { fs: self, ino };
         match self.keep(ino, opened, &how, create.open, asked).await {

@@ -50,15 +50,15 @@ impl Filesystem {
     /// EEXIST; EROFS; EBUSY if a deleted directory still keeps the name; what the server says.
     pub async fn mkdir(&self, parent: Ino, name: &str) -> FsResult<Entry> {
         self.writable()?;
-        let name = name::to_remote(name)?;
+        let name = name::checked(name)?;
         let (path, asked) = {
             let inodes = self.inodes();
-            (inodes.path(parent)?.child(&name), inodes.stamp())
+            (inodes.path(parent)?.child(name), inodes.stamp())
         };
         let attr = self.remote.mkdir(&path).await.map_err(name_taken)?;
-        let entry = self.enter(parent, &name, attr, asked)?;
+        let entry = self.enter(parent, name, attr, asked)?;
         self.inodes().changed_entry(parent);
-        self.overtake(parent, &name);
+        self.overtake(parent, name);
         Ok(entry)
     }
 
@@ -68,8 +68,8 @@ impl Filesystem {
     /// ENOENT; EISDIR; EROFS; EBUSY if another client does not let it be deleted; what the server says.
     pub async fn unlink(&self, parent: Ino, name: &str) -> FsResult<()> {
         self.writable()?;
-        let name = name::to_remote(name)?;
-        let (path, child, open) = self.find(parent, &name)?;
+        let name = name::checked(name)?;
+        let (path, child, open) = self.find(parent, name)?;
         match child {
             Some((ino, FileKind::Directory)) => {
                 tracing::debug!(ino = ino.0, "unlink of a directory");
@@ -84,7 +84,7 @@ impl Filesystem {
                 self.gone(child);
             }
         }
-        self.left(parent, &name);
+        self.left(parent, name);
         Ok(())
     }
 
@@ -94,11 +94,11 @@ impl Filesystem {
     /// ENOENT; ENOTDIR; ENOTEMPTY, also while it holds a file that was deleted but is still open; EROFS.
     pub async fn rmdir(&self, parent: Ino, name: &str) -> FsResult<()> {
         self.writable()?;
-        let name = name::to_remote(name)?;
-        let (path, child, _) = self.find(parent, &name)?;
+        let name = name::checked(name)?;
+        let (path, child, _) = self.find(parent, name)?;
         self.remove_directory(&path, child.map(|(ino, _)| ino)).await?;
         self.gone(child);
-        self.left(parent, &name);
+        self.left(parent, name);
         Ok(())
     }
 
@@ -122,9 +122,9 @@ impl Filesystem {
             return Err(FsError::local(errno::EINVAL, "SMB has no such rename"));
         }
         self.writable()?;
-        let (name, new_name) = (name::to_remote(name)?, name::to_remote(new_name)?);
-        let (from, source, _) = self.find(parent, &name)?;
-        let (to, mut target, target_open) = self.find_target(new_parent, &new_name)?;
+        let (name, new_name) = (name::checked(name)?, name::checked(new_name)?);
+        let (from, source, _) = self.find(parent, name)?;
+        let (to, mut target, target_open) = self.find_target(new_parent, new_name)?;
         if from == to {
             return Ok(());
         }
@@ -163,7 +163,7 @@ impl Filesystem {
             let mut inodes = self.inodes();
             let removed = hidden.filter(|(ino, aside)| inodes.doom(*ino, last_name(aside)));
             if let Some((ino, _)) = source {
-                inodes.moved(ino, new_parent, &new_name);
+                inodes.moved(ino, new_parent, new_name);
             } else if let Some((ino, _)) = target {
                 inodes.detach(ino);
             }
@@ -172,8 +172,8 @@ impl Filesystem {
         if let Some((_, aside)) = removed {
             self.remove_hidden(&aside).await;
         }
-        self.left(parent, &name);
-        self.left(new_parent, &new_name);
+        self.left(parent, name);
+        self.left(new_parent, new_name);
         Ok(())
     }
 

@@ -401,10 +401,7 @@ fn now() -> FileTime {
     FileTime::from(SystemTime::now())
 }
 
+/// What a server forbids is mapped on its way there: whatever has a name on the wire can be made.
 fn check_name(name: &str) -> Status<()> {
-    let forbidden = |c: char| c < ' ' || "\"*/:<>?\\|".contains(c);
-    if name.is_empty() || name.contains(forbidden) || name.ends_with([' ', '.']) {
-        return Err(NtStatus::OBJECT_NAME_INVALID);
-    }
-    Ok(())
+    smb_client::name_to_wire(name).map(drop).map_err(|_| NtStatus::OBJECT_NAME_INVALID)
 }

@@ -44,13 +44,13 @@ async fn rewinding_lists_afresh() {
 #[tokio::test]
 async fn hostile_names_do_not_get_out() {
     let (remote, fs) = full(1).await;
-    remote.list_also(&["", ".", "..", "a/b", "a\\b", "nul\0", "../../etc/passwd", "file0000", "good"]);
+    remote.list_also(&["", ".", "..", "a/b", "a\u{F022}b", "nul\0", "../../etc/passwd", "file0000", "good"]);
     assert_eq!(list(&fs, Ino::ROOT).await, [".", "..", "file0000", "good"]);
 }
 
 #[tokio::test]
 async fn names_that_windows_forbids_are_listed_as_they_were_made() {
-    let (remote, fs) = mount();
+    let (_, fs) = mount();
     for name in ["a:b", "what?", "back\\slash", "end.", "end ", "..."] {
         file(&fs, name, name).await;
         assert_eq!(content(&fs, name).await.unwrap(), name);
@@ -58,7 +58,6 @@ async fn names_that_windows_forbids_are_listed_as_they_were_made() {
     let mut names = list(&fs, Ino::ROOT).await;
     names.sort();
     assert_eq!(names, [".", "..", "...", "a:b", "back\\slash", "end ", "end.", "what?"]);
-    assert!(remote.paths().iter().all(|path| !path.contains(['\\', ':', '?'])));
 }
 
 #[tokio::test]
