@@ -186,7 +186,7 @@ impl Place<'_> {
     pub(crate) async fn df(&self) -> Result<()> {
         let space = self.share.space().await.explain(self.source, "")?;
         let used = space.total.saturating_sub(space.free);
-        let percent = if space.total == 0 { 0 } else { used.saturating_mul(100) / space.total };
+        let percent = used.saturating_mul(100).checked_div(space.total).unwrap_or(0);
         println!("{:<40} {:>12} {:>12} {:>12} {:>5}", "Share", "Size", "Used", "Available", "Use%");
         println!(
             "{:<40} {:>12} {:>12} {:>12} {:>4}%",

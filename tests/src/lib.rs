@@ -1,1 +1,29 @@
-//! placeholder
+//! The harness of the tests against real servers and real mounts.
+//!
+//! A test starts the server that it wants ([`Samba::builder`]), a relay before it where it wants trouble
+//! ([`Relay`]), and a mount of it where it tests the program ([`Mount`]). Each has its own directory and its own
+//! address in 127/8, so tests run in parallel. What a test starts ends with it: by `Drop`, or, where the test is
+//! killed, because the server's standard input ends.
+//!
+//! Nothing here skips. A component that is missing fails the test with a message that names it.
+
+#![forbid(unsafe_code)]
+// A harness has no caller to whom it could return an error: it fails the test, with the reason.
+#![allow(clippy::missing_panics_doc)]
+
+mod address;
+mod conf;
+mod content;
+mod mount;
+mod process;
+mod relay;
+mod samba;
+mod user;
+
+pub use address::free_address;
+pub use content::{Content, sha256, sha256_file};
+pub use mount::{Mount, MountBuilder, sharefs_binary};
+pub use process::{Group, find_program, wait_until};
+pub use relay::Relay;
+pub use samba::{Samba, SambaBuilder};
+pub use user::User;
