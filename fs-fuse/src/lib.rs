@@ -16,4 +16,4 @@ mod unmount;
 
 pub use error::MountError;
 pub use mount::{FuseOptions, Mounted, check, mount};
-pub use unmount::unmount;
+pub use unmount::{resolve, unmount};

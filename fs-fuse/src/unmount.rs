@@ -43,8 +43,12 @@ pub(crate) fn helper() -> Option<PathBuf> {
     HELPERS.iter().find_map(|name| directories().map(|dir| dir.join(name)).find(|file| file.is_file()))
 }
 
-/// The directory without links, found through its parent: the directory itself may be a dead mount.
-pub(crate) fn resolve(mountpoint: &Path) -> Result<PathBuf, MountError> {
+/// The directory without links, found through its parent where the directory itself does not answer: it may be a
+/// dead mount.
+///
+/// # Errors
+/// [`MountError::Missing`], [`MountError::Failed`].
+pub fn resolve(mountpoint: &Path) -> Result<PathBuf, MountError> {
     let failed = |source| MountError::Failed { doing: "finding", point: mountpoint.to_owned(), source };
     let absolute = std::path::absolute(mountpoint).map_err(failed)?;
     if let Ok(path) = absolute.canonicalize() {

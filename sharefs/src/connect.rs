@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use smb_client::{Client, ConnectOptions, Credentials, Error, NtStatus, SessionError, Share};
 
+use crate::files::printable;
 use crate::options::RawOptions;
 use crate::source::Source;
 
@@ -100,6 +101,6 @@ pub(crate) trait Explain<T> {
 impl<T> Explain<T> for Result<T, Error> {
     fn explain(self, source: &Source, path: &str) -> Result<T> {
         self.map_err(|error| explain(source, error))
-            .with_context(|| format!("//{}/{}/{path}", source.host, source.share))
+            .with_context(|| printable(&format!("//{}/{}/{path}", source.host, source.share)))
     }
 }

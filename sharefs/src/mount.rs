@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ArgMatches;
 use fs_core::{Filesystem, MountOptions, SmbRemote};
-use fs_fuse::FuseOptions;
+use fs_fuse::{FuseOptions, Mounted};
 use serde::{Deserialize, Serialize};
 use smb_client::wire::Dialect;
 use smb_client::{Credentials, SessionInfo, Share};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use zeroize::Zeroizing;
 
 use crate::cli::{MOUNT_FAILURE, source_and_options};
@@ -158,6 +158,10 @@ fn start_daemon(plan: &Plan) -> Result<ExitCode> {
         .stdout(Stdio::piped())
         .stderr(stderr)
         .current_dir("/")
+        // The plan has what they said; the process shows its environment for as long as it lives.
+        .env_remove("PASSWD")
+        .env_remove("PASSWD_FILE")
+        .env_remove("USER")
         .spawn()
         .context("cannot start the serving process")?;
     if let Some(mut pipe) = child.stdin.take() {
@@ -235,13 +239,15 @@ fn serve(plan: &Plan, ready: impl FnOnce() -> Result<()>) -> Result<()> {
         let remote = Arc::new(SmbRemote::new(share.clone(), &source.path));
         let filesystem = Arc::new(Filesystem::new(remote, mount_options(&plan.flags)));
         let fuse_options = fuse_options(plan, &source);
+        let signals = Signals::new()?;
         let mounted =
             fs_fuse::mount(filesystem, &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
         let record = record(plan, &source, &client.info(), &share);
         record.save()?;
         ready()?;
         let watcher = tokio::spawn(watch(share.clone(), record.clone()));
-        let signals = tokio::spawn(unmount_on_signal(plan.dir.clone()));
+        let mounted = Arc::new(mounted);
+        let signals = tokio::spawn(unmount_on_signal(signals, mounted.clone()));
         let ended = mounted.ended().await;
         signals.abort();
         watcher.abort();
@@ -306,7 +312,9 @@ async fn watch(share: Share, mut record: MountRecord) {
         if let Some(reason) = share.closed() {
             tracing::error!(%reason, "the server is lost; unmount and mount again");
             record.state = format!("disconnected: {reason}; unmount and mount again");
-            if let Err(error) = record.save() {
+            // Detached, and another process has the folder now: the record is that one's.
+            let ours = MountRecord::load(&record.dir).is_some_and(|saved| saved.pid == record.pid);
+            if ours && let Err(error) = record.save() {
                 tracing::warn!("{error:#}");
             }
             return;
@@ -315,34 +323,44 @@ async fn watch(share: Share, mut record: MountRecord) {
 }
 
 /// Unmounts when told to end; what programs still have open is detached, and finished with them.
-async fn unmount_on_signal(dir: PathBuf) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::warn!("cannot watch for signals");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+async fn unmount_on_signal(mut signals: Signals, mounted: Arc<Mounted>) {
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
+        }
+        let mounted = mounted.clone();
+        let unmounted = tokio::task::spawn_blocking(move || {
+            mounted.unmount(false).or_else(|error| {
+                tracing::warn!("{error}; detaching");
+                mounted.unmount(true)
+            })
+        });
+        match unmounted.await {
+            Ok(Err(error)) => tracing::error!("{error}"),
+            Ok(Ok(())) => {}
+            Err(error) => tracing::error!("{error}"),
+        }
     }
-    let unmounted = tokio::task::spawn_blocking(move || {
-        fs_fuse::unmount(&dir, false).or_else(|error| {
-            tracing::warn!("{error}; detaching");
-            fs_fuse::unmount(&dir, true)
-        })
-    });
-    match unmounted.await {
-        Ok(Err(error)) => tracing::error!("{error}"),
-        Ok(Ok(())) => {}
-        Err(error) => tracing::error!("{error}"),
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on they no longer end the process.
+    fn new() -> Result<Self> {
+        let watch = |kind| signal(kind).context("cannot watch for signals");
+        Ok(Self { terminate: watch(SignalKind::terminate())?, interrupt: watch(SignalKind::interrupt())? })
     }
 }
 
 /// `sharefs umount`
 pub(crate) fn unmount(matches: &ArgMatches) -> Result<ExitCode> {
     let dir: &PathBuf = matches.get_one("dir").context("the folder is missing")?;
-    let dir = absolute(dir)?;
+    let dir = fs_fuse::resolve(dir)?;
     let record = MountRecord::load(&dir);
     fs_fuse::unmount(&dir, matches.get_flag("lazy"))?;
     // The kernel is done at once; the process still has to close what is open on the server.
@@ -359,13 +377,4 @@ pub(crate) fn unmount(matches: &ArgMatches) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Like canonicalize, but without touching the folder itself: a dead mount would not answer, or for long.
-fn absolute(dir: &Path) -> Result<PathBuf> {
-    let dir = std::path::absolute(dir)?;
-    match (dir.parent().map(Path::canonicalize), dir.file_name()) {
-        (Some(Ok(parent)), Some(name)) => Ok(parent.join(name)),
-        _ => Ok(dir),
-    }
 }

@@ -169,6 +169,7 @@ impl RawOptions {
 
     /// `a=b,c`
     pub(crate) fn apply_list(&mut self, list: &str) -> Result<()> {
+        let mut after_password = false;
         for item in list.split(',').filter(|item| !item.is_empty()) {
             let (name, value) = match item.split_once('=') {
                 Some((name, value)) => (name, Some(value)),
@@ -178,8 +179,17 @@ impl RawOptions {
                 .iter()
                 .find(|spec| spec.name == name || (value.is_some() && spec.aliases.contains(&name)));
             match found {
-                Some(spec) => self.apply(spec, value)?,
+                Some(spec) => {
+                    self.apply(spec, value)?;
+                    after_password = spec.name == "password";
+                    continue;
+                }
                 None if GENERIC.contains(&name) || name.starts_with("x-") => {}
+                // What follows may be the rest of the password: it is not repeated.
+                None if after_password => bail!(
+                    "a password that contains a comma cannot be given in -o: use --password, a credentials file \
+                     or --password-stdin"
+                ),
                 None => bail!(unknown(name)),
             }
         }
@@ -302,8 +312,10 @@ mod tests {
 
     #[test]
     fn no_error_repeats_a_password() {
-        let error = options("password=hunter2,bogus=1").unwrap_err().to_string();
-        assert!(!error.contains("hunter2"));
+        for list in ["bogus=1,password=hunter2", "password=hun,ter2", "password=hunter2,bogus=1"] {
+            let error = options(list).unwrap_err().to_string();
+            assert!(!error.contains("hunter2") && !error.contains("ter2"), "{error}");
+        }
     }
 
     #[test]

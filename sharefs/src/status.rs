@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The type that the kernel shows for our mounts.
 const FUSE_TYPE: &str = "fuse.sharefs";
@@ -61,9 +63,16 @@ pub(crate) fn runtime_dir() -> Result<PathBuf> {
 
 fn file_of(dir: &Path, extension: &str) -> Result<PathBuf> {
     let name = utf8_percent_encode(&dir.to_string_lossy(), NON_ALPHANUMERIC).to_string();
-    // File names end at 255 bytes; the tail of a path tells more than its head.
-    let tail = &name[name.len().saturating_sub(200)..];
-    Ok(runtime_dir()?.join(format!("{tail}.{extension}")))
+    // File names end at 255 bytes; the tail of a path tells more than its head, and the hash tells the rest.
+    let tail = &name[name.len().saturating_sub(100)..];
+    let hash = u64::from_be_bytes(first_eight(&Sha256::digest(dir.as_os_str().as_bytes())));
+    Ok(runtime_dir()?.join(format!("{tail}-{hash:016x}.{extension}")))
+}
+
+fn first_eight(digest: &[u8]) -> [u8; 8] {
+    let mut first = [0; 8];
+    first.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+    first
 }
 
 /// Where the process that serves `dir` writes what it has to say.
@@ -93,7 +102,7 @@ impl MountRecord {
 
     /// The record of a folder.
     pub(crate) fn load(dir: &Path) -> Option<Self> {
-        Self::read(&file_of(dir, "json").ok()?)
+        Self::read(&file_of(dir, "json").ok()?).filter(|record| record.dir == dir)
     }
 
     fn read(path: &Path) -> Option<Self> {

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -26,6 +27,7 @@ pub(crate) struct Transfer {
     share: Share,
     source: Source,
     bar: ProgressBar,
+    parts: AtomicU64,
 }
 
 /// What one direction has to do.
@@ -47,7 +49,7 @@ impl Transfer {
         } else {
             ProgressBar::hidden()
         };
-        Self { share, source, bar }
+        Self { share, source, bar, parts: AtomicU64::new(0) }
     }
 
     /// From the share to `to`, or into it where it is a directory.
@@ -106,11 +108,8 @@ impl Transfer {
 
     /// Into a name of its own first: a broken transfer never looks like a finished one.
     async fn get_file(&self, job: &Job) -> Result<()> {
-        let name = job.local.file_name().ok_or_else(|| anyhow!("{} is no file name", job.local.display()))?;
-        let mut part_name = std::ffi::OsString::from(".");
-        part_name.push(name);
-        part_name.push(format!(".{}.part", std::process::id()));
-        let part = job.local.with_file_name(part_name);
+        let number = self.parts.fetch_add(1, Ordering::Relaxed);
+        let part = job.local.with_file_name(format!(".sharefs-{}-{number}.part", std::process::id()));
         let result = self.get_into(job, &part).await;
         match result {
             Ok(()) => fs::rename(&part, &job.local)
@@ -130,7 +129,9 @@ impl Transfer {
         let file =
             self.share.open(&job.remote, &OpenOptions::read()).await.explain(&self.source, &job.remote)?;
         let file = Arc::new(file);
-        let mut out = fs::File::create(part).await.with_context(local)?;
+        // Made anew, or not at all: in a folder that others can write to, the name may lie in wait.
+        let mut out =
+            fs::OpenOptions::new().write(true).create_new(true).open(part).await.with_context(local)?;
         let mut pieces = file.read_stream(0, u64::MAX);
         while let Some(piece) = pieces.next().await.explain(&self.source, &job.remote)? {
             out.write_all(&piece).await.with_context(local)?;

@@ -9,7 +9,7 @@ use smb_proto::auth::{Credentials, NtlmConfig, ntlm};
 use smb_proto::conn::{Chain, ConnectionConfig, SessionConfig};
 use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, rust_crypto};
 use smb_proto::fscc::FileTime;
-use smb_proto::wire::{BreakBody, Dialect, Empty, Guid, Request, SessionFlags};
+use smb_proto::wire::{Dialect, Empty, Guid, Request, SecurityMode, SessionFlags};
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
@@ -46,6 +46,10 @@ pub struct ConnectOptions {
     pub ciphers: Vec<Cipher>,
     /// How long to wait for a TCP connection.
     pub connect_timeout: Duration,
+    /// How long negotiation and login may take together.
+    pub login_timeout: Duration,
+    /// How long any single request may take, however lively the server is otherwise.
+    pub request_timeout: Duration,
     /// How long a server may be silent with requests waiting before the connection is given up.
     pub dead_after: Duration,
     /// The largest payload of one request in bytes.
@@ -69,6 +73,8 @@ impl ConnectOptions {
             signing_algorithms: defaults.signing_algorithms,
             ciphers: defaults.ciphers,
             connect_timeout: Duration::from_secs(10),
+            login_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(120),
             dead_after: defaults.dead_after,
             max_io: defaults.max_io,
             host,
@@ -130,8 +136,15 @@ pub(crate) struct ClientInner {
     pub(crate) link: Link,
     pub(crate) session_id: u64,
     pub(crate) host: String,
+    pub(crate) request_timeout: Duration,
     info: SessionInfo,
-    _breaks: mpsc::UnboundedReceiver<BreakBody>,
+}
+
+impl ClientInner {
+    /// A chain of this session, with the time that it may take.
+    pub(crate) fn chain(&self, tree_id: u32, requests: Vec<Request>) -> Chain {
+        Chain { session_id: self.session_id, tree_id, requests, timeout: Some(self.request_timeout) }
+    }
 }
 
 impl fmt::Debug for Client {
@@ -160,35 +173,47 @@ impl Client {
         let mut guid = [0; 16];
         crypto.random(&mut guid).map_err(smb_proto::conn::ConnectionError::from)?;
         let config = options.connection_config(Guid(guid));
-        // Nothing asks for oplocks or leases yet, so nothing breaks.
-        let (breaks, receiver) = mpsc::unbounded_channel();
-        let link = Link::establish(socket, config, crypto.clone(), breaks).await?;
+        // Nothing asks for oplocks or leases yet: breaks that come all the same are dropped.
+        let (breaks, _) = mpsc::unbounded_channel();
         let ntlm_config = NtlmConfig {
             workstation: String::new(),
             target_name: options.host.clone(),
             now: FileTime::from(SystemTime::now()),
         };
-        let authenticator = ntlm(options.credentials.clone(), ntlm_config, crypto)?;
+        let authenticator = ntlm(options.credentials.clone(), ntlm_config, crypto.clone())?;
         let session_config = SessionConfig {
             sign: options.sign,
             encrypt: options.encrypt,
             allow_guest: options.allow_guest || matches!(options.credentials, Credentials::Anonymous),
             previous_session_id: 0,
         };
-        let (session_id, flags) = link.authenticate(authenticator, session_config).await?;
+        let login = async {
+            let link = Link::establish(socket, config, crypto, breaks).await?;
+            let (session_id, flags) = link.authenticate(authenticator, session_config).await?;
+            Ok::<_, Error>((link, session_id, flags))
+        };
+        let (link, session_id, flags) =
+            tokio::time::timeout(options.login_timeout, login).await.map_err(|_| Error::TimedOut)??;
         let negotiated = link.negotiated()?;
         let keyless = flags.intersects(SessionFlags::IS_GUEST | SessionFlags::IS_NULL)
             || matches!(options.credentials, Credentials::Anonymous);
+        let server_signs = negotiated.security_mode.contains(SecurityMode::SIGNING_REQUIRED);
         let info = SessionInfo {
             dialect: negotiated.dialect,
-            signing: (options.sign && !keyless).then_some(negotiated.signing),
+            signing: (!keyless && (options.sign || server_signs)).then_some(negotiated.signing),
             cipher: negotiated.cipher,
             encrypted: link.is_encrypted(session_id, 0),
             guest: keyless,
             max_read: negotiated.max_read,
             max_write: negotiated.max_write,
         };
-        let inner = ClientInner { link, session_id, host: options.host.clone(), info, _breaks: receiver };
+        let inner = ClientInner {
+            link,
+            session_id,
+            host: options.host.clone(),
+            request_timeout: options.request_timeout,
+            info,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -211,7 +236,7 @@ impl Client {
     /// # Errors
     /// The connection is lost.
     pub async fn logoff(self) -> Result<()> {
-        let chain = Chain::one(self.inner.session_id, 0, Request::Logoff(Empty));
+        let chain = self.inner.chain(0, vec![Request::Logoff(Empty)]);
         let replies = self.inner.link.request(chain).await?;
         match replies.first().map(|reply| reply.status) {
             Some(status) if status.is_success() => Ok(()),

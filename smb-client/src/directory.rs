@@ -12,6 +12,9 @@ use crate::names::name_from_wire;
 /// Bytes of entries to ask for at once: some 500 entries, two credits.
 const BATCH_BYTES: u32 = 128 * 1024;
 
+/// So many batches in a row may hold no name at all.
+const MOST_EMPTY_BATCHES: u32 = 64;
+
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -38,15 +41,16 @@ impl Directory {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn next_entries(&self) -> Result<Vec<Entry>> {
-        loop {
+        for _ in 0..MOST_EMPTY_BATCHES {
             let share = self.file.share();
+            let max_output = share.clamp(BATCH_BYTES, share.max_transact);
             let request = Request::QueryDirectory(QueryDirectoryRequest {
                 info_class: file_class::ID_BOTH_DIRECTORY,
                 flags: QueryDirectoryFlags::empty(),
                 file_index: 0,
                 file_id: self.file.id(),
                 pattern: "*".into(),
-                max_output: share.clamp(BATCH_BYTES, share.max_transact),
+                max_output,
             });
             let data = match share.request_one("listing", request).await {
                 Ok(Response::QueryDirectory(body)) => body.data,
@@ -56,6 +60,9 @@ impl Directory {
                 }
                 Err(error) => return Err(error),
             };
+            if data.len() > max_output as usize {
+                return Err(Error::Malformed("a longer listing than was asked for"));
+            }
             let entries = decode_directory(&data)?;
             if entries.is_empty() {
                 return Ok(Vec::new());
@@ -76,6 +83,7 @@ impl Directory {
                 return Ok(entries);
             }
         }
+        Err(Error::Malformed("a listing of nothing without an end"))
     }
 
     /// All entries that are left.

@@ -17,6 +17,9 @@ use crate::metadata::Metadata;
 use crate::share::{ShareInner, metadata_of, query_all};
 use crate::transfer::{ReadStream, WriteStream};
 
+/// Bytes that one credit pays for.
+const ONE_CREDIT: u32 = 65_536;
+
 /// An open file or directory on the server.
 ///
 /// [`File::close`] reports what the server says; dropping closes too, without waiting or telling.
@@ -110,6 +113,10 @@ impl File {
         let request =
             Request::Read(ReadRequest { flags: 0, length, offset, file_id: self.id, minimum_count: 0 });
         match self.share.request_one("reading", request).await {
+            // The server has taken credits back since: one credit pays for the smallest size.
+            Err(Error::NotEnoughCredits) if length > ONE_CREDIT => {
+                return Box::pin(self.read_once(offset, ONE_CREDIT)).await;
+            }
             Ok(Response::Read(body)) if body.data.len() <= length as usize => Ok(body.data),
             Ok(_) => Err(Error::Malformed("more data than was asked for")),
             Err(Error::Status { status: NtStatus::END_OF_FILE, .. }) => Ok(Bytes::new()),
@@ -137,12 +144,16 @@ impl File {
         let wanted = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let length = self.share.clamp(wanted, self.share.max_write) as usize;
         let data = data.slice(..length);
-        let request = Request::Write(WriteRequest { offset, file_id: self.id, flags: 0, data });
-        match self.share.request_one("writing", request).await? {
-            Response::Write(body) if body.count >= 1 && body.count as usize <= length => {
+        let request = Request::Write(WriteRequest { offset, file_id: self.id, flags: 0, data: data.clone() });
+        match self.share.request_one("writing", request).await {
+            Ok(Response::Write(body)) if body.count >= 1 && body.count as usize <= length => {
                 Ok(body.count as usize)
             }
-            _ => Err(Error::Malformed("a wrong count of bytes written")),
+            Ok(_) => Err(Error::Malformed("a wrong count of bytes written")),
+            Err(Error::NotEnoughCredits) if data.len() > ONE_CREDIT as usize => {
+                Box::pin(self.write_once(offset, &data.slice(..ONE_CREDIT as usize))).await
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -13,7 +13,7 @@ use smb_proto::conn::{
     SessionConfig, SessionError, Token,
 };
 use smb_proto::crypto::CryptoProvider;
-use smb_proto::wire::{BreakBody, SessionFlags, frame_length};
+use smb_proto::wire::{BreakBody, CloseRequest, Request, SessionFlags, frame_length};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -109,17 +109,19 @@ impl Link {
 
     /// Sends a chain and waits for all its replies.
     pub(crate) async fn request(&self, chain: Chain) -> RequestResult {
-        let (mut waiter, receiver) = {
+        let mut waiter = {
+            let (session_id, tree_id) = (chain.session_id, chain.tree_id);
+            let closes = chain.requests.iter().any(|request| matches!(request, Request::Close(_)));
             let mut state = self.shared.lock();
             let token = state.machine.send(Instant::now(), chain)?;
             let (sender, receiver) = oneshot::channel();
             state.requests.insert(token, sender);
             self.shared.after(state);
-            (Waiter { shared: &self.shared, token: Some(token) }, receiver)
+            Waiter { link: self, token: Some(token), receiver, session_id, tree_id, closes }
         };
-        let result = receiver.await.unwrap_or(Err(RequestError::Connection(ConnectionError::Closed)));
+        let result = (&mut waiter.receiver).await;
         waiter.token = None;
-        result
+        result.unwrap_or(Err(RequestError::Connection(ConnectionError::Closed)))
     }
 
     /// Sends a chain whose replies nobody needs.
@@ -160,17 +162,32 @@ impl Link {
 
 /// Gives a request up when its future is dropped.
 struct Waiter<'a> {
-    shared: &'a Shared,
+    link: &'a Link,
     token: Option<Token>,
+    receiver: oneshot::Receiver<RequestResult>,
+    session_id: u64,
+    tree_id: u32,
+    /// The chain closes what it opens.
+    closes: bool,
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        if let Some(token) = self.token {
-            let mut state = self.shared.lock();
+        let Some(token) = self.token else { return };
+        {
+            let shared = &self.link.shared;
+            let mut state = shared.lock();
             state.requests.remove(&token);
             state.machine.abandon(token);
-            self.shared.after(state);
+            shared.after(state);
+        }
+        // The answer may have come already, with nobody there to take it: then the machine is done with it.
+        if let Ok(Ok(replies)) = self.receiver.try_recv()
+            && !self.closes
+            && let Some(file_id) = replies.iter().find_map(Reply::opened)
+        {
+            let close = Request::Close(CloseRequest { query_attributes: false, file_id });
+            self.link.post(Chain::one(self.session_id, self.tree_id, close));
         }
     }
 }
@@ -272,6 +289,9 @@ async fn receive_frame(shared: &Shared, socket: &mut OwnedReadHalf) -> Result<()
         if rest.read_buf(&mut frame).await.map_err(lost)? == 0 {
             return Err(ConnectionError::Lost);
         }
+        if frame.len() < length {
+            shared.lock().machine.note_progress(Instant::now());
+        }
     }
     let inbound = shared.lock().machine.accept(frame)?;
     let opened = inbound.open()?;
@@ -300,9 +320,18 @@ async fn transmit(shared: Arc<Shared>, mut socket: OwnedWriteHalf) {
             Ok(frame) => frame,
             Err(error) => return shared.close(error),
         };
-        if let Err(error) = socket.write_all(&frame).await {
-            tracing::debug!(%error, "sending failed");
-            return shared.close(ConnectionError::Lost);
+        let mut rest = &frame[..];
+        while !rest.is_empty() {
+            match socket.write(rest).await {
+                Ok(sent) if sent > 0 => rest = &rest[sent..],
+                result => {
+                    tracing::debug!(?result, "sending failed");
+                    return shared.close(ConnectionError::Lost);
+                }
+            }
+            if !rest.is_empty() {
+                shared.lock().machine.note_progress(Instant::now());
+            }
         }
     }
 }

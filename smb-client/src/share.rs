@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smb_proto::conn::{Chain, Reply};
+use smb_proto::conn::Reply;
 use smb_proto::fscc::{
     AllInfo, AttributeTagInfo, BasicInfo, FileAttributes, FileTime, FullSizeInfo, RenameInfo, file_class,
     from_bytes, to_bytes, volume_class,
@@ -87,9 +87,7 @@ impl fmt::Debug for Share {
 impl ShareInner {
     /// Sends a chain; each request after the first works on the first's open.
     pub(crate) async fn request(&self, requests: Vec<Request>) -> Result<Vec<Reply>> {
-        let chain =
-            Chain { session_id: self.client.session_id, tree_id: self.tree_id, requests, timeout: None };
-        Ok(self.client.link.request(chain).await?)
+        Ok(self.client.link.request(self.client.chain(self.tree_id, requests)).await?)
     }
 
     pub(crate) async fn request_one(&self, operation: &'static str, request: Request) -> Result<Response> {
@@ -103,7 +101,7 @@ impl ShareInner {
     /// Closes an open without waiting.
     pub(crate) fn post_close(&self, file_id: FileId) {
         let request = Request::Close(CloseRequest { query_attributes: false, file_id });
-        self.client.link.post(Chain::one(self.client.session_id, self.tree_id, request));
+        self.client.link.post(self.client.chain(self.tree_id, vec![request]));
     }
 
     /// A payload of at most `bytes` that the server's limit and credits allow.
@@ -119,11 +117,7 @@ impl ShareInner {
 
 impl Drop for ShareInner {
     fn drop(&mut self) {
-        self.client.link.post(Chain::one(
-            self.client.session_id,
-            self.tree_id,
-            Request::TreeDisconnect(Empty),
-        ));
+        self.client.link.post(self.client.chain(self.tree_id, vec![Request::TreeDisconnect(Empty)]));
     }
 }
 
@@ -170,7 +164,7 @@ impl Share {
     pub(crate) async fn connect(client: Arc<ClientInner>, name: &str) -> Result<Self> {
         let path = format!("\\\\{}\\{name}", client.host);
         let request = Request::TreeConnect(TreeConnectRequest { flags: 0, path });
-        let replies = client.link.request(Chain::one(client.session_id, 0, request)).await?;
+        let replies = client.link.request(client.chain(0, vec![request])).await?;
         let reply = replies.into_iter().next().ok_or(Error::Malformed("no reply"))?;
         let (tree, tree_id) = match (reply.tree_id, expect("connecting to the share", reply)?) {
             (tree_id, Response::TreeConnect(tree)) => (tree, tree_id),

@@ -57,7 +57,23 @@ impl Default for ConnectionConfig {
     }
 }
 
+/// A frame's length has 24 bits, and the frame holds more than the payload.
+const MOST_IO: u32 = 8 << 20;
+/// Longer times would only serve to overflow a clock.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl ConnectionConfig {
+    /// The same within what the protocol and clocks can bear.
+    pub(super) fn clamped(self) -> Self {
+        Self {
+            max_io: self.max_io.clamp(1, MOST_IO),
+            echo_after: self.echo_after.min(LONGEST),
+            dead_after: self.dead_after.min(LONGEST),
+            keepalive: self.keepalive.min(LONGEST),
+            ..self
+        }
+    }
+
     /// The dialects on offer, oldest first.
     pub fn dialects(&self) -> Vec<u16> {
         Dialect::ALL

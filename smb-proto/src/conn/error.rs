@@ -9,6 +9,9 @@ use crate::wire::{Command, DecodeError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerMisbehaved {
+    /// It answered in the name of another session.
+    #[error("it answered in the name of another session")]
+    AnotherSession,
     /// It answered with a command that was not asked.
     #[error("it answered {asked:?} with {answered:?}")]
     AnsweredAnother {

@@ -89,15 +89,25 @@ impl Connection {
         if self.closed.is_some() {
             return;
         }
+        let mut answered = false;
         for (header, message, protection) in opened.messages {
+            // Only an answer ends a silence: a notification comes from whoever likes to send one.
+            answered |= header.message_id != u64::MAX;
             if let Err(error) = self.handle_message(now, &header, &message, protection) {
                 self.close(error);
                 return;
             }
         }
-        self.last_activity = now;
-        let waits = self.pending.values().any(|pending| pending.async_id.is_none());
-        self.silent_since = waits.then_some(now);
+        if answered {
+            self.last_activity = now;
+            // What the server works on may take its time, but not what comes before the first session.
+            let early = self.negotiated.is_none() || !self.logins.is_empty();
+            let waits = self.pending.values().any(|pending| pending.async_id.is_none() || early);
+            self.silent_since = match self.silent_since {
+                Some(since) if early && waits => Some(since),
+                _ => waits.then_some(now),
+            };
+        }
         self.flush_queue(now);
     }
 
@@ -127,6 +137,9 @@ impl Connection {
             let (asked, answered) = (pending.command, header.command);
             return Err(PeerMisbehaved::AnsweredAnother { asked, answered }.into());
         }
+        if pending.session_id != 0 && pending.session_id != header.session_id {
+            return Err(PeerMisbehaved::AnotherSession.into());
+        }
         let status = NtStatus(header.status);
         if let (NtStatus::PENDING, Route::Async { async_id }) = (status, header.route) {
             // Interim responses are not signed ([MS-SMB2] 3.3.4.2).
@@ -136,7 +149,11 @@ impl Connection {
             if pending.interims > MAX_INTERIMS {
                 return Err(PeerMisbehaved::TooManyPending.into());
             }
-            self.credits.grant(header.credits);
+            if header.credits > 0 {
+                // The grant replaces what the request cost; the final response brings none.
+                self.credits.finished(std::mem::take(&mut pending.charge));
+                self.credits.grant(header.credits);
+            }
             return Ok(());
         }
         if protection == Protection::None && status == NtStatus::USER_SESSION_DELETED {
@@ -177,6 +194,12 @@ impl Connection {
         let malformed = waiting.malformed;
         let purpose = waiting.purpose.clone();
         let replies: Vec<Reply> = waiting.replies.iter_mut().filter_map(Option::take).collect();
+        if (waiting.abandoned || malformed.is_some())
+            && !waiting.closes
+            && let Some(file_id) = replies.iter().find_map(Reply::opened)
+        {
+            self.close_orphan(now, pending.session_id, pending.tree_id, file_id);
+        }
         let result = match malformed {
             Some(error) => Err(error),
             None => Ok(replies),
@@ -223,13 +246,6 @@ impl Connection {
             Ok(replies) => replies,
             Err(error) => return self.finish_chain(token, Err(RequestError::Malformed(error))),
         };
-        if let Some(waiting) = self.chains.get(&token)
-            && waiting.abandoned
-            && !waiting.closes
-            && let Some(file_id) = Self::opened_file(&replies)
-        {
-            self.close_orphan(now, pending.session_id, pending.tree_id, file_id);
-        }
         match replies.first().map(|reply| &reply.body) {
             Some(Ok(Response::TreeConnect(tree))) => {
                 let encrypt = tree.flags.contains(ShareFlags::ENCRYPT_DATA);
@@ -247,8 +263,9 @@ impl Connection {
                 }
             }
             Some(Ok(Response::TreeDisconnect(_))) => {
+                // An encrypted tree stays known: what still waits for it must not go out in clear.
                 if let Some(session) = self.sessions.get_mut(&pending.session_id) {
-                    session.trees.remove(&pending.tree_id);
+                    session.trees.retain(|tree_id, encrypt| *tree_id != pending.tree_id || *encrypt);
                 }
             }
             Some(Ok(Response::Logoff(_))) => {
@@ -303,6 +320,8 @@ impl Connection {
             Some(Reply { status, body: Ok(Response::SessionSetup(body)), .. }) => {
                 if status == NtStatus::MORE_PROCESSING_REQUIRED {
                     self.login_continues(now, login, &body, header, message)
+                } else if login.session_id != 0 && login.session_id != header.session_id {
+                    Err(ConnectionError::from(PeerMisbehaved::AnotherSession).into())
                 } else {
                     let Some(negotiated) = &self.negotiated else { return };
                     let crypto = &*self.crypto;

@@ -36,8 +36,8 @@ pub use request::{Chain, Event, Reply, Token};
 use crate::auth::Authenticator;
 use crate::crypto::{CryptoProvider, PreauthHash};
 use crate::wire::{
-    Capabilities, CloseRequest, Command, Dialect, Empty, FileId, Header, HeaderFlags, Request, Response,
-    Route, SessionSetupFlags, SessionSetupRequest,
+    Capabilities, CloseRequest, Command, Dialect, Empty, FileId, Header, HeaderFlags, Request, Route,
+    SessionSetupFlags, SessionSetupRequest,
 };
 use credits::Credits;
 use frame::OutboundKey;
@@ -69,6 +69,8 @@ pub struct Connection {
     silent_since: Option<Instant>,
     last_activity: Instant,
     echo_pending: bool,
+    /// An ECHO has been sent to bring credits for the front of the queue.
+    probed: bool,
 }
 
 /// Who gets the replies of a chain.
@@ -106,6 +108,7 @@ struct Pending {
     tree_id: u32,
     async_id: Option<u64>,
     interims: u32,
+    cancelled: bool,
 }
 
 /// A chain that waits for replies.
@@ -133,6 +136,7 @@ impl Connection {
     ) -> Result<Self, ConnectionError> {
         let mut salt = [0; 32];
         crypto.random(&mut salt)?;
+        let config = config.clamped();
         let mut connection = Self {
             credits: Credits::new(config.credit_target),
             config,
@@ -153,6 +157,7 @@ impl Connection {
             silent_since: None,
             last_activity: now,
             echo_pending: false,
+            probed: false,
         };
         let request = Request::Negotiate(negotiation::request(&connection.config, salt));
         connection.enqueue(now, Purpose::Negotiate, Chain::one(0, 0, request));
@@ -240,7 +245,11 @@ impl Connection {
             return;
         }
         for id in waiting.message_ids.clone() {
-            let Some(pending) = self.pending.get(&id) else { continue };
+            let Some(pending) = self.pending.get_mut(&id) else { continue };
+            // Once only: with AES-GMAC a second CANCEL would use the first one's nonce for another message.
+            if std::mem::replace(&mut pending.cancelled, true) {
+                continue;
+            }
             let key = match self.sessions.get(&pending.session_id) {
                 Some(session) => session.outbound(pending.session_id, pending.tree_id, false),
                 None => OutboundKey::None,
@@ -343,9 +352,18 @@ impl Connection {
             Some(since) if now >= since + self.config.echo_after => self.echo(now),
             None if now >= self.last_activity + self.config.keepalive => {
                 self.last_activity = now;
+                // Also if the ECHO has to wait for credits: whoever withholds them is silent too.
+                self.silent_since = Some(now);
                 self.echo(now);
             }
             _ => {}
+        }
+    }
+
+    /// Part of a frame went one way or the other: the peer is slow, but not silent.
+    pub fn note_progress(&mut self, now: Instant) {
+        if let Some(since) = &mut self.silent_since {
+            *since = now;
         }
     }
 
@@ -405,14 +423,23 @@ impl Connection {
         while let Some(front) = self.queue.front() {
             let charge: u32 = front.requests.iter().map(|r| u32::from(self.credits.charge(r))).sum();
             if !self.credits.affords(charge) {
-                // Nothing is under way that would bring credits: this request can never be sent.
-                if self.credits.idle()
-                    && let Some(stuck) = self.queue.pop_front()
-                {
-                    self.finish_chain(stuck.token, Err(RequestError::NotEnoughCredits));
-                    continue;
+                if !self.credits.idle() {
+                    break;
                 }
-                break;
+                // Nothing is under way that would bring credits. An ECHO may; if it has not, nothing will.
+                if !self.probed && self.credits.affords(1) && self.negotiated.is_some() {
+                    self.probed = true;
+                    self.echo(now);
+                    break;
+                }
+                self.probed = false;
+                if let Some(stuck) = self.queue.pop_front() {
+                    self.finish_chain(stuck.token, Err(RequestError::NotEnoughCredits));
+                }
+                continue;
+            }
+            if !matches!(front.requests[..], [Request::Echo(_)]) {
+                self.probed = false;
             }
             if let Some(queued) = self.queue.pop_front() {
                 self.transmit(now, queued);
@@ -422,6 +449,11 @@ impl Connection {
 
     fn transmit(&mut self, now: Instant, queued: Queued) {
         let Queued { token, session_id, tree_id, requests } = queued;
+        let login = matches!(self.chains.get(&token).map(|waiting| &waiting.purpose), Some(Purpose::Login));
+        if session_id != 0 && !login && !self.sessions.contains_key(&session_id) {
+            // The session ended while the chain waited: it must not go out without the session's protection.
+            return self.finish_chain(token, Err(RequestError::UnknownSession));
+        }
         let Some(waiting) = self.chains.get_mut(&token) else { return };
         let session = self.sessions.get(&session_id);
         let must_sign = matches!(waiting.purpose, Purpose::Validate { .. })
@@ -457,6 +489,7 @@ impl Connection {
                 tree_id,
                 async_id: None,
                 interims: 0,
+                cancelled: false,
             };
             self.pending.insert(message_id, pending);
         }
@@ -488,6 +521,7 @@ impl Connection {
         match waiting.purpose {
             Purpose::Caller if !waiting.abandoned => self.events.push_back(Event::Done { token, result }),
             Purpose::Validate { held, .. } => self.finish_chain(held, result),
+            Purpose::Housekeeping => self.echo_pending = false,
             Purpose::Login => {
                 if let (Some(login), Err(error)) = (self.logins.remove(&token), result) {
                     let error = match error {
@@ -516,13 +550,6 @@ impl Connection {
         old && !self.validated
             && self.config.max_dialect >= Dialect::Smb300
             && self.sessions.get(&session_id).is_some_and(Session::has_key)
-    }
-
-    fn opened_file(replies: &[Reply]) -> Option<FileId> {
-        replies.iter().find_map(|reply| match &reply.body {
-            Ok(Response::Create(body)) => Some(body.file_id),
-            _ => None,
-        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::{ConnectionError, RequestError, SessionError};
 use crate::status::NtStatus;
-use crate::wire::{BreakBody, ErrorResponse, Request, Response, SessionFlags};
+use crate::wire::{BreakBody, ErrorResponse, FileId, Request, Response, SessionFlags};
 
 /// Names a chain of requests until its [`Event::Done`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,6 +40,16 @@ pub struct Reply {
     pub tree_id: u32,
     /// The command's body, or the error's where the status carries no body.
     pub body: Result<Response, ErrorResponse>,
+}
+
+impl Reply {
+    /// The open that this reply brings, if it answers a CREATE.
+    pub const fn opened(&self) -> Option<FileId> {
+        match &self.body {
+            Ok(Response::Create(body)) => Some(body.file_id),
+            _ => None,
+        }
+    }
 }
 
 /// What happened.

@@ -12,7 +12,7 @@ use super::negotiation::Negotiated;
 use super::request::Token;
 use crate::auth::Authenticator;
 use crate::crypto::{CryptoProvider, Key, MessageCipher, MessageSigner, PreauthHash, SessionKeys};
-use crate::wire::{Dialect, Header, HeaderFlags, SessionFlags};
+use crate::wire::{Dialect, Header, HeaderFlags, SecurityMode, SessionFlags};
 
 /// A login that is under way.
 pub(super) struct Login {
@@ -128,7 +128,8 @@ impl Login {
             flags,
             signer: Some(signer.into()),
             encryption,
-            sign: self.config.sign,
+            // Whoever of the two insists on signatures has them.
+            sign: self.config.sign || negotiated.security_mode.contains(SecurityMode::SIGNING_REQUIRED),
             encrypt,
             trees: HashMap::new(),
         })

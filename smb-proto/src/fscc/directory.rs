@@ -98,8 +98,8 @@ fn encode_chain<T>(items: &[T], alignment: usize, encode: impl Fn(&T, &mut Write
     out
 }
 
-/// Reads such a list. Each element must take at least `fixed` bytes, so the loop ends and the result cannot be
-/// larger than the buffer pays for.
+/// Reads such a list. Each element must take at least `fixed` bytes and sees only its own, so the loop ends and the
+/// result cannot be larger than the buffer pays for.
 fn decode_chain<T>(
     data: &Bytes,
     fixed: usize,
@@ -108,14 +108,12 @@ fn decode_chain<T>(
     let mut items = Vec::new();
     let mut rest = data.clone();
     while !rest.is_empty() {
-        let r = &mut Reader::new(&rest, 0);
-        let next = r.u32()? as usize;
-        items.push(decode(r)?);
-        match next {
-            0 => break,
-            next if next >= fixed && next <= rest.len() => rest = rest.slice(next..),
+        let item = match Reader::new(&rest, 0).u32()? as usize {
+            0 => std::mem::take(&mut rest),
+            next if next >= fixed && next <= rest.len() => rest.split_to(next),
             _ => return Err(DecodeError::OutOfBounds("next entry")),
-        }
+        };
+        items.push(decode(&mut Reader::new(&item, 4))?);
     }
     Ok(items)
 }
@@ -164,6 +162,14 @@ mod tests {
             let _ = decode_directory(&Bytes::from(data.clone()));
             let _ = decode_notify(&Bytes::from(data));
         }
+    }
+
+    #[test]
+    fn an_entry_cannot_claim_what_lies_behind_it() {
+        let mut data = encode_directory(&[entry("a"), entry("b")]);
+        // FileNameLength
+        data[60..64].copy_from_slice(&100u32.to_le_bytes());
+        assert_eq!(decode_directory(&Bytes::from(data)), Err(DecodeError::Truncated));
     }
 
     #[test]

@@ -388,6 +388,101 @@ fn closing_tells_everyone_who_waits() {
     assert!(pair.client.send(pair.now, Chain::one(SESSION_ID, TREE_ID, read(1))).is_err());
 }
 
+#[test]
+fn nothing_queued_goes_out_in_clear_when_its_session_ends() {
+    let mut pair = Pair::ready(Script { credits: 1, ..Script::default() }, true);
+    pair.send(Request::Logoff(Empty));
+    let queued = pair.send(Request::Echo(Empty));
+    pair.settle();
+    let events = pair.events();
+    let refused = |event: &Event| matches!(event, Event::Done { token, result: Err(RequestError::UnknownSession) } if *token == queued);
+    assert!(events.iter().any(refused), "{events:?}");
+}
+
+#[test]
+fn a_message_is_cancelled_once_only() {
+    let mut pair = Pair::ready(Script::default(), false);
+    let token = pair.send(read(9));
+    pair.sent();
+    pair.client.cancel(token);
+    pair.client.cancel(token);
+    assert_eq!(pair.sent().len(), 1);
+}
+
+#[test]
+fn another_sessions_name_is_refused() {
+    let mut pair = Pair::ready(Script::default(), false);
+    pair.answered(read(9), |server, header| {
+        let header = Header { session_id: SESSION_ID + 1, ..header.clone() };
+        let body = Response::Read(ReadResponse { data: Bytes::from_static(b"x") });
+        server.encode(&header, NtStatus::SUCCESS, &body)
+    });
+    assert_eq!(pair.ended(), PeerMisbehaved::AnotherSession.into());
+}
+
+#[test]
+fn a_negotiation_that_is_pending_for_ever_ends() {
+    let mut pair = Pair::new(Script::default(), ConnectionConfig::default());
+    let (asked, ..) = pair.sent().remove(0);
+    let mut header = Header::response_to(&asked, NtStatus::PENDING.0, 0);
+    header.route = Route::Async { async_id: 1 };
+    let mut out = Vec::new();
+    encode_message(&mut out, &header, |w| ErrorResponse::default().encode(w));
+    pair.deliver(&out);
+    (0..10).for_each(|_| pair.advance(10));
+    assert_eq!(pair.ended(), ConnectionError::TimedOut);
+}
+
+#[test]
+fn notifications_do_not_end_a_silence() {
+    let mut pair = Pair::ready(Script::default(), false);
+    pair.send(read(9));
+    pair.sent();
+    let lease = BreakBody::LeaseNotification(LeaseBreakNotification {
+        epoch: 1,
+        ack_required: false,
+        key: [1; 16],
+        current: LeaseState::READ,
+        new: LeaseState::empty(),
+    });
+    let mut header = Header::request(Command::OplockBreak, u64::MAX);
+    header.flags = HeaderFlags::SERVER_TO_REDIR;
+    let mut out = Vec::new();
+    encode_message(&mut out, &header, |w| lease.encode(w));
+    for _ in 0..10 {
+        pair.deliver(&out);
+        pair.advance(10);
+    }
+    assert_eq!(pair.ended(), ConnectionError::TimedOut);
+    assert!(matches!(pair.events()[0], Event::Break(_)));
+}
+
+#[test]
+fn a_pending_requests_grant_is_booked_once() {
+    let mut pair = Pair::ready(Script { credits: 1, ..Script::default() }, false);
+    let before = pair.client.credit_bytes();
+    pair.send(Request::Echo(Empty));
+    let (asked, ..) = pair.sent().remove(0);
+    let mut header = Header::response_to(&asked, NtStatus::PENDING.0, 1);
+    header.route = Route::Async { async_id: 1 };
+    let mut out = Vec::new();
+    encode_message(&mut out, &header, |w| ErrorResponse::default().encode(w));
+    pair.deliver(&out);
+    assert_eq!(pair.client.credit_bytes(), before);
+}
+
+#[test]
+fn a_server_that_insists_on_signatures_gets_them() {
+    let mut pair = Pair::new(Script { must_sign: true, ..Script::default() }, ConnectionConfig::default());
+    pair.settle();
+    let authenticator = pair::fixed_key();
+    let config = SessionConfig { sign: false, encrypt: false, allow_guest: false, previous_session_id: 0 };
+    pair.client.authenticate(pair.now, authenticator, config).unwrap();
+    pair.settle();
+    pair.send(Request::Echo(Empty));
+    assert!(pair.sent()[0].0.flags.contains(HeaderFlags::SIGNED));
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_connection_panic(frames: Vec<Vec<u8>>, magic in 0..4usize, encrypt: bool) {

@@ -49,6 +49,7 @@ pub(super) struct Script {
     pub(super) validated_capabilities: Option<Capabilities>,
     pub(super) session_flags: SessionFlags,
     pub(super) credits: u16,
+    pub(super) must_sign: bool,
 }
 
 impl Default for Script {
@@ -61,6 +62,7 @@ impl Default for Script {
             validated_capabilities: None,
             session_flags: SessionFlags::empty(),
             credits: 64,
+            must_sign: false,
         }
     }
 }
@@ -172,8 +174,13 @@ impl Server {
                 contexts.push(NegotiateContext::Encryption { ciphers: vec![cipher.to_wire()] });
             }
         }
+        let security_mode = if self.script.must_sign {
+            SecurityMode::SIGNING_REQUIRED
+        } else {
+            SecurityMode::SIGNING_ENABLED
+        };
         NegotiateResponse {
-            security_mode: SecurityMode::SIGNING_ENABLED,
+            security_mode,
             dialect: self.script.dialect as u16,
             server_guid: Guid([9; 16]),
             capabilities: self.script.capabilities,
@@ -353,9 +360,8 @@ impl Pair {
     }
 
     pub(super) fn login(&mut self, encrypt: bool) -> Result<Token, SessionError> {
-        let authenticator = Box::new(FixedKey(Key::new(&SESSION_KEY)));
         let config = SessionConfig { sign: true, encrypt, allow_guest: false, previous_session_id: 0 };
-        self.client.authenticate(self.now, authenticator, config)
+        self.client.authenticate(self.now, fixed_key(), config)
     }
 
     pub(super) fn send(&mut self, request: Request) -> Token {
@@ -383,4 +389,9 @@ impl Pair {
         self.now += Duration::from_secs(seconds);
         self.client.handle_timeout(self.now);
     }
+}
+
+/// The login of the test's user.
+pub(super) fn fixed_key() -> Box<dyn Authenticator> {
+    Box::new(FixedKey(Key::new(&SESSION_KEY)))
 }
