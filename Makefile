@@ -1,0 +1,43 @@
+# What a developer runs. Each target installs what it needs first: see scripts/setup.sh.
+
+CARGO ?= cargo
+# What cargo-fuzz gives each target, in seconds.
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo test check bench fuzz setup
+
+help:
+	@echo 'make demo    a throw-away Samba, a mount by an ordinary user, a tree copied in and out'
+	@echo 'make test    all tests: units, properties, vectors, real servers, real mounts'
+	@echo 'make check   format, clippy, licences, Windows'
+	@echo 'make bench   benchmarks'
+	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60)'
+
+setup:
+	scripts/setup.sh
+
+demo:
+	scripts/demo.sh
+
+# The program is built first: cargo does not build it for another package's tests. The summary comes last.
+test:
+	scripts/setup.sh test
+	$(CARGO) build -p sharefs
+	$(CARGO) test --workspace --doc --quiet
+	$(CARGO) nextest run --workspace
+
+# All but what is Linux's: the FUSE adapter, and the tests, which run servers and mounts.
+check:
+	scripts/setup.sh check
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) deny --log-level error check licenses bans sources
+	$(CARGO) check --workspace --exclude fs-fuse --exclude sharefs-tests --exclude sharefs-benches \
+		--target x86_64-pc-windows-gnu
+
+bench:
+	$(CARGO) bench -p sharefs-benches
+
+fuzz:
+	cd fuzz && for target in $$($(CARGO) fuzz list); do \
+		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done

@@ -1,0 +1,10 @@
+//! The program's mount of a real Samba, used by an ordinary user with the tools that people use.
+
+#![forbid(unsafe_code)]
+
+mod commands;
+mod lifecycle;
+mod secrets;
+mod semantics;
+mod tools;
+mod trouble;
