@@ -26,18 +26,20 @@ test:
 	$(CARGO) test --workspace --doc --quiet
 	$(CARGO) nextest run --workspace
 
-# All but what is Linux's: the FUSE adapter, and the tests, which run servers and mounts.
 check:
 	scripts/setup.sh check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) deny --log-level error check licenses bans sources
-	$(CARGO) check --workspace --exclude fs-fuse --exclude sharefs-tests --exclude sharefs-benches \
-		--target x86_64-pc-windows-gnu
+	$(CARGO) check --workspace --exclude fs-fuse --target x86_64-pc-windows-gnu
 
 bench:
-	$(CARGO) bench -p sharefs-benches
+	scripts/setup.sh run bench
+	$(CARGO) build --release -p sharefs
+	$(CARGO) bench -p sharefs-benches --bench proto
+	$(CARGO) run --release -p sharefs-benches --bin versus
 
 fuzz:
+	scripts/setup.sh fuzz
 	cd fuzz && for target in $$($(CARGO) fuzz list); do \
 		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done

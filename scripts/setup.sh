@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need and this machine lacks.
 #
-#   scripts/setup.sh [run] [test] [check]
+#   scripts/setup.sh [run] [test] [check] [bench] [fuzz]
 #
 #   run    to build and mount: a linker, FUSE, Samba as the server of the demo
 #   test   what the tests use besides
 #   check  what `make check` uses besides
+#   bench  the rivals of `make bench`
+#   fuzz   what `make fuzz` uses
 #
 # Without arguments: all of them. Root gets missing packages installed through apt; an ordinary user is told what
 # root must do. Cargo's tools are installed for whoever runs this.
@@ -117,7 +119,8 @@ main() {
         case $part in
             run) programs+=("${run_programs[@]}") ;;
             test) programs+=("${run_programs[@]}" "${test_programs[@]}") ;;
-            check) programs+=(cc:gcc) ;;
+            check | fuzz) programs+=(cc:gcc) ;;
+            bench) programs+=(smbclient:smbclient) ;;
             *) fail "unknown part: $part" ;;
         esac
     done
@@ -138,6 +141,10 @@ main() {
                     retry rustup target add x86_64-pc-windows-gnu
                 fi
                 cargo_tool cargo-deny
+                ;;
+            fuzz)
+                cargo +nightly --version >/dev/null 2>&1 || fail "the nightly toolchain is missing: rustup toolchain install nightly"
+                cargo_tool cargo-fuzz
                 ;;
         esac
     done

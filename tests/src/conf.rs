@@ -68,7 +68,8 @@ fn smb_conf(root: &Path, builder: &SambaBuilder, address: SocketAddr) -> String 
   ncalrpc dir = {root}/ncalrpc
   passdb backend = tdbsam:{root}/private/passdb.tdb
   logging = file
-  log level = 1
+  # What it says is read only when a test fails, and then it should be enough to see why.
+  log level = 3
   log file = {root}/log/smbd.log
   max log size = 0
   load printers = no

@@ -8,6 +8,8 @@
 //! Nothing here skips. A component that is missing fails the test with a message that names it.
 
 #![forbid(unsafe_code)]
+// Samba, FUSE and process groups are Unix's; elsewhere this crate is empty, and its tests are none.
+#![cfg(unix)]
 // A harness has no caller to whom it could return an error: it fails the test, with the reason.
 #![allow(clippy::missing_panics_doc)]
 

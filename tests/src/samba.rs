@@ -264,7 +264,7 @@ impl Samba {
         let mut text = String::new();
         for name in ["output", "smbd.log"] {
             let bytes = fs::read(self.root.path().join("log").join(name)).unwrap_or_default();
-            let tail = &bytes[bytes.len().saturating_sub(4096)..];
+            let tail = &bytes[bytes.len().saturating_sub(8192)..];
             text.push_str(&String::from_utf8_lossy(tail));
         }
         text

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#![cfg(unix)]
+
 mod changes;
 mod concurrency;
 mod content;

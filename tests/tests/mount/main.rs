@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#![cfg(unix)]
+
 mod commands;
 mod lifecycle;
 mod secrets;

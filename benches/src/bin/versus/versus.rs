@@ -1,7 +1,4 @@
-//! This client beside smbclient, on the same throw-away Samba, in the same run: seconds and the ratio.
-//!
-//! `cargo run --release -p sharefs-benches --bin versus [MiB] [ROUNDS]`; needs samba and smbclient, and
-//! `target/release/sharefs`.
+//! The measurement.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +24,7 @@ struct Bench {
     seal: bool,
 }
 
-fn main() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let mib: usize = args.next().map_or(Ok(512), |text| text.parse()).context("MiB")?;
     let rounds: usize = args.next().map_or(Ok(3), |text| text.parse()).context("ROUNDS")?;
