@@ -28,6 +28,7 @@ test_programs=(
     tar:tar
     find:findutils
     ps:procps
+    python3:python3
     bash:bash
 )
 

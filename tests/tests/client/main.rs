@@ -1,7 +1,6 @@
 //! The client against a real Samba.
 
 #![forbid(unsafe_code)]
-
 #![cfg(unix)]
 
 mod changes;

@@ -1,10 +1,10 @@
 //! The program's mount of a real Samba, used by an ordinary user with the tools that people use.
 
 #![forbid(unsafe_code)]
-
 #![cfg(unix)]
 
 mod commands;
+mod contract;
 mod lifecycle;
 mod secrets;
 mod semantics;
