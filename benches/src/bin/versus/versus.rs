@@ -87,10 +87,10 @@ impl Bench {
             }
             Client::Smbclient => {
                 let mut command = Command::new("smbclient");
-                command.args([&share, "-p", &port, "-A"]).arg(&self.login).arg(format!(
-                    "--client-protection={}",
-                    if self.seal { "encrypt" } else { "sign" }
-                ));
+                command
+                    .args([&share, "-p", &port, "-A"])
+                    .arg(&self.login)
+                    .arg(format!("--client-protection={}", if self.seal { "encrypt" } else { "sign" }));
                 let text = if upload {
                     format!("put {} up", local.display())
                 } else {
@@ -105,7 +105,8 @@ impl Bench {
         let time = begin.elapsed();
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let made = if upload { self.samba.share_path().join("up") } else { local };
-        let source = if upload { self.folder.path().join("big") } else { self.samba.share_path().join("big") };
+        let source =
+            if upload { self.folder.path().join("big") } else { self.samba.share_path().join("big") };
         ensure!(fs::metadata(&made)?.len() == fs::metadata(source)?.len(), "not all was copied");
         fs::remove_file(made)?;
         Ok(time)
