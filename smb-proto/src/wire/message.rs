@@ -24,7 +24,7 @@ use crate::status::NtStatus;
 const MAX_CHAIN: usize = 64;
 
 macro_rules! bodies {
-    ($(#[$meta:meta])* $name:ident { $($variant:ident($body:ty) = $command:ident,)* }) => {
+    ($(#[$meta:meta])* $name:ident, $decode:literal { $($variant:ident($body:ty) = $command:ident,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[allow(missing_docs)] // each variant is the command of its name
@@ -41,6 +41,16 @@ macro_rules! bodies {
                 }
             }
 
+            #[doc = $decode]
+            #[allow(unreachable_patterns)] // CANCEL has no response; each command has a request
+            pub fn decode(command: Command, message: &Bytes) -> Result<Self, DecodeError> {
+                let r = &mut Reader::new(message, HEADER_LEN);
+                Ok(match command {
+                    $(Command::$command => Self::$variant(Wire::decode(r)?),)*
+                    _ => return Err(DecodeError::Invalid("command")),
+                })
+            }
+
             /// Appends the body.
             pub fn encode(&self, w: &mut Writer<'_>) {
                 match self {
@@ -53,7 +63,7 @@ macro_rules! bodies {
 
 bodies! {
     /// The body of a request.
-    Request {
+    Request, "Reads the body of a request; `message` begins with the header." {
         Negotiate(NegotiateRequest) = Negotiate,
         SessionSetup(SessionSetupRequest) = SessionSetup,
         Logoff(Empty) = Logoff,
@@ -78,7 +88,7 @@ bodies! {
 
 bodies! {
     /// The body of a successful response, or of a warning that carries data.
-    Response {
+    Response, "Reads the body of a response whose status [`Self::carries_body`]; `message` begins with the header." {
         Negotiate(NegotiateResponse) = Negotiate,
         SessionSetup(SessionSetupResponse) = SessionSetup,
         Logoff(Empty) = Logoff,
@@ -100,61 +110,7 @@ bodies! {
     }
 }
 
-impl Request {
-    /// Reads the body of a request; `message` begins with the header.
-    pub fn decode(command: Command, message: &Bytes) -> Result<Self, DecodeError> {
-        let r = &mut Reader::new(message, HEADER_LEN);
-        Ok(match command {
-            Command::Negotiate => Self::Negotiate(Wire::decode(r)?),
-            Command::SessionSetup => Self::SessionSetup(Wire::decode(r)?),
-            Command::Logoff => Self::Logoff(Wire::decode(r)?),
-            Command::TreeConnect => Self::TreeConnect(Wire::decode(r)?),
-            Command::TreeDisconnect => Self::TreeDisconnect(Wire::decode(r)?),
-            Command::Create => Self::Create(Wire::decode(r)?),
-            Command::Close => Self::Close(Wire::decode(r)?),
-            Command::Flush => Self::Flush(Wire::decode(r)?),
-            Command::Read => Self::Read(Wire::decode(r)?),
-            Command::Write => Self::Write(Wire::decode(r)?),
-            Command::Lock => Self::Lock(Wire::decode(r)?),
-            Command::Ioctl => Self::Ioctl(Wire::decode(r)?),
-            Command::Cancel => Self::Cancel(Wire::decode(r)?),
-            Command::Echo => Self::Echo(Wire::decode(r)?),
-            Command::QueryDirectory => Self::QueryDirectory(Wire::decode(r)?),
-            Command::ChangeNotify => Self::ChangeNotify(Wire::decode(r)?),
-            Command::QueryInfo => Self::QueryInfo(Wire::decode(r)?),
-            Command::SetInfo => Self::SetInfo(Wire::decode(r)?),
-            Command::OplockBreak => Self::OplockBreak(Wire::decode(r)?),
-        })
-    }
-}
-
 impl Response {
-    /// Reads the body of a response whose status [`Self::carries_body`]; `message` begins with the header.
-    pub fn decode(command: Command, message: &Bytes) -> Result<Self, DecodeError> {
-        let r = &mut Reader::new(message, HEADER_LEN);
-        Ok(match command {
-            Command::Negotiate => Self::Negotiate(Wire::decode(r)?),
-            Command::SessionSetup => Self::SessionSetup(Wire::decode(r)?),
-            Command::Logoff => Self::Logoff(Wire::decode(r)?),
-            Command::TreeConnect => Self::TreeConnect(Wire::decode(r)?),
-            Command::TreeDisconnect => Self::TreeDisconnect(Wire::decode(r)?),
-            Command::Create => Self::Create(Wire::decode(r)?),
-            Command::Close => Self::Close(Wire::decode(r)?),
-            Command::Flush => Self::Flush(Wire::decode(r)?),
-            Command::Read => Self::Read(Wire::decode(r)?),
-            Command::Write => Self::Write(Wire::decode(r)?),
-            Command::Lock => Self::Lock(Wire::decode(r)?),
-            Command::Ioctl => Self::Ioctl(Wire::decode(r)?),
-            Command::Cancel => return Err(DecodeError::Invalid("response to CANCEL")),
-            Command::Echo => Self::Echo(Wire::decode(r)?),
-            Command::QueryDirectory => Self::QueryDirectory(Wire::decode(r)?),
-            Command::ChangeNotify => Self::ChangeNotify(Wire::decode(r)?),
-            Command::QueryInfo => Self::QueryInfo(Wire::decode(r)?),
-            Command::SetInfo => Self::SetInfo(Wire::decode(r)?),
-            Command::OplockBreak => Self::OplockBreak(Wire::decode(r)?),
-        })
-    }
-
     /// Whether a response with this status has the command's own body and not an error's
     /// ([MS-SMB2] 2.2.2, 3.3.4.4).
     pub fn carries_body(command: Command, status: NtStatus) -> bool {
