@@ -31,7 +31,10 @@ pub(crate) fn connect_options(
 /// Logs in and connects to the share.
 pub(crate) async fn connect(source: &Source, options: &ConnectOptions) -> Result<(Client, Share)> {
     let client = Client::connect(options).await.map_err(|error| explain(source, error))?;
-    let share = client.share(&source.share).await.map_err(|error| explain(source, error))?;
+    let share = client
+        .share(&source.share)
+        .await
+        .map_err(|error| explain(source, error).context(printable(&source.to_string())))?;
     Ok((client, share))
 }
 

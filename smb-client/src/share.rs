@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smb_proto::conn::Reply;
+use smb_proto::conn::{Reply, RequestError};
 use smb_proto::fscc::{
     AllInfo, AttributeTagInfo, BasicInfo, FileAttributes, FileTime, FullSizeInfo, RenameInfo, file_class,
     from_bytes, to_bytes, volume_class,
@@ -87,7 +87,43 @@ impl fmt::Debug for Share {
 impl ShareInner {
     /// Sends a chain; each request after the first works on the first's open.
     pub(crate) async fn request(&self, requests: Vec<Request>) -> Result<Vec<Reply>> {
-        Ok(self.client.link.request(self.client.chain(self.tree_id, requests)).await?)
+        if requests.len() == 1 {
+            return Ok(self.client.link.request(self.client.chain(self.tree_id, requests)).await?);
+        }
+        match self.client.link.request(self.client.chain(self.tree_id, requests.clone())).await {
+            Err(RequestError::NotEnoughCredits) => self.one_by_one(requests).await,
+            result => Ok(result?),
+        }
+    }
+
+    /// The same for a server that has not the credits for a chain.
+    async fn one_by_one(&self, requests: Vec<Request>) -> Result<Vec<Reply>> {
+        let closes = requests.iter().any(|request| matches!(request, Request::Close(_)));
+        let mut guard = CloseOnDrop { share: self, open: None };
+        let mut replies: Vec<Reply> = Vec::with_capacity(requests.len());
+        for mut request in requests {
+            let create = matches!(request, Request::Create(_));
+            if let (Some(first), None, false) = (replies.first(), guard.open, create) {
+                // As a server answers the rest of a chain whose open failed.
+                let reply = Reply { status: first.status, tree_id: first.tree_id, body: first.body.clone() };
+                replies.push(reply);
+                continue;
+            }
+            if let Some(open) = guard.open {
+                request.relate(open);
+            }
+            if matches!(request, Request::Close(_)) {
+                guard.open = None;
+            }
+            let mut reply = self.client.link.request(self.client.chain(self.tree_id, vec![request])).await?;
+            let reply = reply.pop().ok_or(Error::Malformed("no reply"))?;
+            guard.open = guard.open.or_else(|| reply.opened());
+            replies.push(reply);
+        }
+        if !closes {
+            guard.open = None;
+        }
+        Ok(replies)
     }
 
     pub(crate) async fn request_one(&self, operation: &'static str, request: Request) -> Result<Response> {
@@ -112,6 +148,20 @@ impl ShareInner {
 
     pub(crate) async fn set_info(&self, file_id: FileId, class: u8, data: Bytes) -> Result<()> {
         self.request_one("set information", set_file_info(file_id, class, data)).await.map(drop)
+    }
+}
+
+/// Closes an open unless somebody else has taken care of it.
+struct CloseOnDrop<'a> {
+    share: &'a ShareInner,
+    open: Option<FileId>,
+}
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(open) = self.open {
+            self.share.post_close(open);
+        }
     }
 }
 

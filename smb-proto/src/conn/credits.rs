@@ -13,6 +13,8 @@ const MOST: u32 = 65_535;
 pub(super) struct Credits {
     available: u32,
     in_flight: u32,
+    /// The most that was ever available at once: servers grant less while requests are under way.
+    most: u32,
     next_id: u64,
     target: u32,
     /// Dialect 2.0.2 and servers without LARGE_MTU: a charge of 1 whatever the size, written as 0.
@@ -21,7 +23,14 @@ pub(super) struct Credits {
 
 impl Credits {
     pub(super) fn new(target: u16) -> Self {
-        Self { available: 1, in_flight: 0, next_id: 0, target: u32::from(target.max(1)), multi: false }
+        Self {
+            available: 1,
+            in_flight: 0,
+            most: 1,
+            next_id: 0,
+            target: u32::from(target.max(1)),
+            multi: false,
+        }
     }
 
     pub(super) const fn enable_multi_credit(&mut self) {
@@ -61,8 +70,8 @@ impl Credits {
     }
 
     /// Available or in flight: what a single request could use at most, as far as is known.
-    pub(super) const fn total(&self) -> u32 {
-        self.available + self.in_flight
+    pub(super) fn total(&self) -> u32 {
+        (self.available + self.in_flight).min(self.most)
     }
 
     /// Pays for a message; gives its id and the credits to ask for.
@@ -79,6 +88,7 @@ impl Credits {
     /// Books what a response grants.
     pub(super) fn grant(&mut self, credits: u16) {
         self.available = (self.available + u32::from(credits)).min(MOST);
+        self.most = self.most.max(self.available);
     }
 
     /// A request of this charge has its final response.

@@ -12,9 +12,9 @@ use super::{Connection, Pending, Purpose, negotiation};
 use crate::fscc::{from_bytes, to_bytes};
 use crate::status::NtStatus;
 use crate::wire::{
-    COMPRESSION_MAGIC, Command, DecodeError, Dialect, ErrorResponse, FileId, HEADER_LEN, Header, HeaderFlags,
-    IoctlRequest, Reader, Request, Response, Route, SMB2_MAGIC, SessionSetupResponse, ShareFlags,
-    TRANSFORM_LEN, TRANSFORM_MAGIC, TransformHeader, ValidateNegotiateResponse, Wire, fsctl,
+    COMPRESSION_MAGIC, Command, DecodeError, Dialect, Empty, ErrorResponse, FileId, HEADER_LEN, Header,
+    HeaderFlags, IoctlRequest, Reader, Request, Response, Route, SMB2_MAGIC, SessionSetupResponse,
+    ShareFlags, TRANSFORM_LEN, TRANSFORM_MAGIC, TransformHeader, ValidateNegotiateResponse, Wire, fsctl,
 };
 
 /// A request has one interim response; a few more are a server's bug, many an attack.
@@ -257,6 +257,11 @@ impl Connection {
                         return self.finish_chain(token, Ok(vec![refused]));
                     }
                     session.trees.insert(header.tree_id(), encrypt);
+                }
+                if self.chains.get(&token).is_some_and(|waiting| waiting.abandoned) {
+                    let (session_id, tree_id) = (pending.session_id, header.tree_id());
+                    let request = Request::TreeDisconnect(Empty);
+                    self.enqueue(now, Purpose::Housekeeping, Chain::one(session_id, tree_id, request));
                 }
                 if self.must_validate(pending.session_id) {
                     return self.validate(now, token, pending.session_id, header.tree_id(), replies);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::buf::{DecodeError, Reader, Wire, Writer, len32};
-use super::create::{CreateRequest, CreateResponse};
+use super::create::{CreateRequest, CreateResponse, FileId};
 use super::header::{Command, HEADER_LEN, Header};
 use super::io::{
     CloseRequest, CloseResponse, FlushRequest, LockRequest, ReadRequest, ReadResponse, WriteRequest,
@@ -122,6 +122,28 @@ impl Response {
             NtStatus::NOTIFY_ENUM_DIR => command == Command::ChangeNotify,
             NtStatus::PENDING | NtStatus::NOTIFY_CLEANUP => false,
             status => status.is_success(),
+        }
+    }
+}
+
+impl Request {
+    /// Names the open of a request that would take it from the request before in its chain.
+    pub fn relate(&mut self, open: FileId) {
+        let file_id = match self {
+            Self::Close(body) => &mut body.file_id,
+            Self::Flush(body) => &mut body.file_id,
+            Self::Read(body) => &mut body.file_id,
+            Self::Write(body) => &mut body.file_id,
+            Self::Lock(body) => &mut body.file_id,
+            Self::Ioctl(body) => &mut body.file_id,
+            Self::QueryDirectory(body) => &mut body.file_id,
+            Self::ChangeNotify(body) => &mut body.file_id,
+            Self::QueryInfo(body) => &mut body.file_id,
+            Self::SetInfo(body) => &mut body.file_id,
+            _ => return,
+        };
+        if *file_id == FileId::RELATED {
+            *file_id = open;
         }
     }
 }

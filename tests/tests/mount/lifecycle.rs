@@ -129,7 +129,7 @@ fn refusals_are_told_by_exit_code_and_message() {
         ("data", "username=tester,password=wrong", "password"),
         ("data", "username=nosuchuser,password=wrong", "password"),
         ("nosuchshare", "", "nosuchshare"),
-        ("limited", "", "access_denied"),
+        ("limited", "", "limited"),
         ("data/no/such/folder", "", "no/such/folder"),
     ] {
         let builder = Mount::new(&samba).share(share);
