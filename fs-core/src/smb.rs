@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use smb_client::{
-    AccessMask, CreateAction, CreateDisposition, CreateOptions, Directory, Error, File, Metadata,
-    OpenOptions, SetAttributes, Share,
+    AccessMask, ConnectionError, CreateAction, CreateDisposition, CreateOptions, Directory, Error, File,
+    Metadata, OpenOptions, SetAttributes, Share,
 };
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
@@ -103,7 +103,7 @@ impl From<Error> for RemoteError {
             Error::InvalidName(_) => Self::Status(NtStatus::OBJECT_NAME_INVALID),
             Error::NotEnoughCredits => Self::Status(NtStatus::INSUFFICIENT_RESOURCES),
             Error::Malformed(_) => Self::Protocol(Arc::new(error)),
-            Error::TimedOut => Self::TimedOut,
+            Error::TimedOut | Error::Connection(ConnectionError::TimedOut) => Self::TimedOut,
             error => Self::Disconnected(Arc::new(error)),
         }
     }

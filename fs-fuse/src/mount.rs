@@ -34,6 +34,8 @@ pub struct FuseOptions {
     pub allow_other: bool,
     /// Have the kernel refuse every change.
     pub read_only: bool,
+    /// Have the kernel start no programs from here.
+    pub no_exec: bool,
     /// Have the kernel check the modes. Without, only the server does.
     pub default_permissions: bool,
     /// Threads that receive requests from the kernel, at least 1.
@@ -46,6 +48,7 @@ impl Default for FuseOptions {
             fsname: SUBTYPE.into(),
             allow_other: false,
             read_only: false,
+            no_exec: false,
             default_permissions: true,
             threads: 2,
         }
@@ -180,6 +183,9 @@ fn config(options: &FuseOptions) -> Config {
         MountOption::NoDev,
         if options.read_only { MountOption::RO } else { MountOption::RW },
     ];
+    if options.no_exec {
+        config.mount_options.push(MountOption::NoExec);
+    }
     if options.default_permissions {
         config.mount_options.push(MountOption::DefaultPermissions);
     }

@@ -131,10 +131,26 @@ pub(crate) fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("sharefs: {error:#}");
-            let mounting = matches.subcommand_name() == Some("mount");
+            let mounting = matches.subcommand_name() == Some("mount") && !error.is::<Usage>();
             if mounting { MOUNT_FAILURE.into() } else { USAGE.into() }
         }
     }
+}
+
+/// The command line cannot be understood.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn usage(error: anyhow::Error) -> anyhow::Error {
+    Usage(format!("{error:#}")).into()
 }
 
 fn log_to_stderr(verbose: u8) {
@@ -181,8 +197,8 @@ fn text<'a>(matches: &'a ArgMatches, name: &str) -> Result<&'a str> {
 pub(crate) fn source_and_options(
     matches: &ArgMatches,
 ) -> Result<(Source, RawOptions, smb_client::Credentials)> {
-    let source = Source::parse(text(matches, "source")?)?;
-    let options = RawOptions::from_matches(matches)?;
+    let source = Source::parse(text(matches, "source")?).map_err(usage)?;
+    let options = RawOptions::from_matches(matches).map_err(usage)?;
     #[cfg(target_os = "linux")]
     if let Some(password) = &options.password {
         crate::process::hide_argument(password);

@@ -7,6 +7,9 @@ use crate::files::printable;
 use crate::options::RawOptions;
 use crate::source::Source;
 
+/// What `smb-client` calls the operation by which a server refuses a share as a whole.
+const TREE_CONNECT: &str = "connecting to the share";
+
 /// What the options say about the connection.
 pub(crate) fn connect_options(
     source: &Source,
@@ -85,8 +88,18 @@ fn advice(source: &Source, error: &Error) -> Option<String> {
         Error::Status { status: NtStatus::BAD_NETWORK_NAME, .. } => {
             format!("{} has no share {:?}.", source.host, source.share)
         }
-        Error::Status { status: NtStatus::ACCESS_DENIED, .. } => {
-            "The user may not do this; if the share requires encryption, give -o seal.".into()
+        Error::Status { status: NtStatus::ACCESS_DENIED, operation: TREE_CONNECT } => {
+            "The user may not use this share; if it requires encryption, give -o seal.".into()
+        }
+        Error::Status { status: NtStatus::ACCESS_DENIED, .. } => "The user may not do this.".into(),
+        Error::Status { status: NtStatus::DISK_FULL | NtStatus::QUOTA_EXCEEDED, .. } => {
+            "The share is full, or the user's part of it is.".into()
+        }
+        Error::Status { status: NtStatus::OBJECT_NAME_COLLISION, .. } => "There is one already.".into(),
+        Error::Status { status: NtStatus::FILE_IS_A_DIRECTORY, .. } => "It is a directory.".into(),
+        Error::Status { status: NtStatus::NOT_A_DIRECTORY, .. } => "It is not a directory.".into(),
+        Error::Status { status: NtStatus::SHARING_VIOLATION, .. } => {
+            "Another program has the file open and does not share it.".into()
         }
         Error::Status { status: NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND, .. } => {
             "There is no such file or directory on the server.".into()

@@ -120,7 +120,7 @@ fn from_environment() -> Result<Login> {
             None => login.user = Some(user),
         }
     }
-    if let Ok(password) = std::env::var("PASSWD") {
+    if let Some(password) = std::env::var("PASSWD").ok().filter(|password| !password.is_empty()) {
         login.password = Some(password.into());
     } else if let Some(file) = std::env::var_os("PASSWD_FILE") {
         let path = Path::new(&file);
@@ -134,7 +134,10 @@ fn from_environment() -> Result<Login> {
 
 fn read_line() -> Result<Secret> {
     let mut line = String::new();
-    io::stdin().read_line(&mut line).context("cannot read the password from standard input")?;
+    let read = io::stdin().read_line(&mut line).context("cannot read the password from standard input")?;
+    if read == 0 {
+        bail!("there is no password on standard input");
+    }
     let end = line.trim_end_matches(['\n', '\r']).len();
     line.truncate(end);
     Ok(line.into())

@@ -89,6 +89,7 @@ impl Plan {
             port: self.port,
             share: self.share.clone(),
             path: self.path.clone(),
+            directory: true,
             user: None,
             domain: None,
         }
@@ -139,7 +140,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
     let dir = dir.canonicalize().with_context(|| format!("cannot use {}", dir.display()))?;
     let plan = Plan::new(source, options, credentials, dir);
     if matches.get_flag("foreground") {
-        serve(&plan, || Ok(()))?;
+        serve(&plan, true, || Ok(()))?;
         return Ok(ExitCode::SUCCESS);
     }
     start_daemon(&plan)
@@ -190,7 +191,7 @@ fn daemon() -> ExitCode {
         let _ = out.write_all(word.as_bytes()).and_then(|()| out.flush());
     };
     let result = read_plan().and_then(|plan| {
-        serve(&plan, || {
+        serve(&plan, false, || {
             said(READY);
             leave_terminal().context("cannot go to the background")
         })
@@ -223,7 +224,7 @@ fn leave_terminal() -> Result<()> {
 }
 
 /// Connects, mounts, says so, and serves until the mount is gone.
-fn serve(plan: &Plan, ready: impl FnOnce() -> Result<()>) -> Result<()> {
+fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -239,11 +240,18 @@ fn serve(plan: &Plan, ready: impl FnOnce() -> Result<()>) -> Result<()> {
         let remote = Arc::new(SmbRemote::new(share.clone(), &source.path));
         let filesystem = Arc::new(Filesystem::new(remote, mount_options(&plan.flags)));
         let fuse_options = fuse_options(plan, &source);
-        let signals = Signals::new()?;
+        let signals = Signals::new(foreground)?;
         let mounted =
             fs_fuse::mount(filesystem, &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
         let record = record(plan, &source, &client.info(), &share);
         record.save()?;
+        tracing::info!(
+            "mounted {source} on {}: SMB {}, signing {}, encryption {}",
+            plan.dir.display(),
+            record.dialect,
+            record.signing,
+            record.encryption
+        );
         ready()?;
         let watcher = tokio::spawn(watch(share.clone(), record.clone()));
         let mounted = Arc::new(mounted);
@@ -277,6 +285,7 @@ fn fuse_options(plan: &Plan, source: &Source) -> FuseOptions {
         fsname: source.to_string(),
         allow_other: plan.flags.allow_other,
         read_only: plan.flags.read_only,
+        no_exec: plan.flags.no_exec,
         ..FuseOptions::default()
     }
 }
@@ -328,6 +337,13 @@ async fn unmount_on_signal(mut signals: Signals, mounted: Arc<Mounted>) {
         tokio::select! {
             _ = signals.terminate.recv() => {}
             _ = signals.interrupt.recv() => {}
+            _ = signals.quit.recv() => {}
+            _ = signals.hang_up.recv() => {
+                // The end of a terminal is the end of what runs in it, and of nothing else.
+                if !signals.foreground {
+                    continue;
+                }
+            }
         }
         let mounted = mounted.clone();
         let unmounted = tokio::task::spawn_blocking(move || {
@@ -347,13 +363,22 @@ async fn unmount_on_signal(mut signals: Signals, mounted: Arc<Mounted>) {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
+    hang_up: Signal,
+    foreground: bool,
 }
 
 impl Signals {
     /// From here on they no longer end the process.
-    fn new() -> Result<Self> {
+    fn new(foreground: bool) -> Result<Self> {
         let watch = |kind| signal(kind).context("cannot watch for signals");
-        Ok(Self { terminate: watch(SignalKind::terminate())?, interrupt: watch(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: watch(SignalKind::terminate())?,
+            interrupt: watch(SignalKind::interrupt())?,
+            quit: watch(SignalKind::quit())?,
+            hang_up: watch(SignalKind::hangup())?,
+            foreground,
+        })
     }
 }
 

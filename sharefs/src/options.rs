@@ -61,6 +61,7 @@ const SPECS: &[Spec] = &[
     mount("dir_mode", Some("OCTAL"), "Permission bits of directories [default: 0755]"),
     mount("ro", None, "Refuse changes"),
     mount("rw", None, "Allow changes (default)"),
+    mount("noexec", None, "Start no programs from the share"),
     mount("actimeo", Some("SECONDS"), "How long attributes are believed [default: 1]"),
     mount("allow_other", None, "Let other users in (needs user_allow_other in /etc/fuse.conf)"),
 ];
@@ -79,7 +80,6 @@ const GENERIC: &[&str] = &[
     "owner",
     "group",
     "exec",
-    "noexec",
     "suid",
     "nosuid",
     "dev",
@@ -95,6 +95,47 @@ const GENERIC: &[&str] = &[
     "silent",
     "loud",
     "comment",
+];
+
+/// Options of mount.cifs that say how it works inside, and change nothing here that a user would miss.
+const WITHOUT_EFFECT: &[&str] = &[
+    "acdirmax",
+    "acregmax",
+    "bsize",
+    "cache",
+    "closetimeo",
+    "echo_interval",
+    "forcegid",
+    "forceuid",
+    "fsc",
+    "handletimeout",
+    "hard",
+    "iocharset",
+    "mapposix",
+    "max_channels",
+    "max_credits",
+    "mfsymlinks",
+    "multichannel",
+    "noacl",
+    "nobrl",
+    "nohandlecache",
+    "nolease",
+    "nomultichannel",
+    "noperm",
+    "noserverino",
+    "nosharesock",
+    "nosoft",
+    "nostrictsync",
+    "nounix",
+    "nouser_xattr",
+    "persistenthandles",
+    "rasize",
+    "resilienthandles",
+    "retrans",
+    "rsize",
+    "serverino",
+    "soft",
+    "wsize",
 ];
 
 /// Options as text, before anything is looked up; of a name given twice the last one counts.
@@ -121,6 +162,7 @@ pub(crate) struct MountFlags {
     pub(crate) file_mode: Option<u32>,
     pub(crate) dir_mode: Option<u32>,
     pub(crate) read_only: bool,
+    pub(crate) no_exec: bool,
     pub(crate) attr_ttl: Option<Duration>,
     pub(crate) allow_other: bool,
 }
@@ -170,10 +212,10 @@ impl RawOptions {
     /// `a=b,c`
     pub(crate) fn apply_list(&mut self, list: &str) -> Result<()> {
         let mut after_password = false;
-        for item in list.split(',').filter(|item| !item.is_empty()) {
+        for item in list.split(',').map(str::trim_start).filter(|item| !item.trim().is_empty()) {
             let (name, value) = match item.split_once('=') {
-                Some((name, value)) => (name, Some(value)),
-                None => (item, None),
+                Some((name, value)) => (name.trim(), Some(value)),
+                None => (item.trim(), None),
             };
             let found = SPECS
                 .iter()
@@ -185,6 +227,9 @@ impl RawOptions {
                     continue;
                 }
                 None if GENERIC.contains(&name) || name.starts_with("x-") => {}
+                None if WITHOUT_EFFECT.contains(&name) => {
+                    tracing::warn!("option {name} has no effect with sharefs");
+                }
                 // What follows may be the rest of the password: it is not repeated.
                 None if after_password => bail!(
                     "a password that contains a comma cannot be given in -o: use --password, a credentials file \
@@ -233,6 +278,7 @@ impl RawOptions {
             "dir_mode" => self.mount.dir_mode = Some(mode(name, value)?),
             "ro" => self.mount.read_only = true,
             "rw" => self.mount.read_only = false,
+            "noexec" => self.mount.no_exec = true,
             "actimeo" => self.mount.attr_ttl = Some(Duration::from_secs(number::<u32>(name, value)?.into())),
             "allow_other" => self.mount.allow_other = true,
             _ => bail!(unknown(name)),
@@ -270,11 +316,13 @@ fn dialects(value: &str) -> Result<(Dialect, Dialect)> {
 
 fn unknown(name: &str) -> String {
     let names = SPECS.iter().flat_map(|spec| spec.aliases.iter().copied().chain([spec.name]));
-    let nearest =
-        names.max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+    let near = |candidate: &&str| strsim::jaro_winkler(candidate, name) > 0.8;
+    let nearest = names
+        .filter(near)
+        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
     match nearest {
         Some(nearest) => format!("unknown option {name:?}: did you mean {nearest:?}?"),
-        None => format!("unknown option {name:?}"),
+        None => format!("unknown option {name:?}: see sharefs mount --help"),
     }
 }
 
@@ -301,7 +349,9 @@ mod tests {
 
     #[test]
     fn generic_options_are_accepted_and_typos_named() {
-        options("_netdev,nofail,noauto,x-systemd.automount,x-gvfs-show=1,user,").unwrap();
+        options("_netdev,nofail, noauto ,x-systemd.automount,x-gvfs-show=1,user,serverino,cache=strict,")
+            .unwrap();
+        assert!(!options("foo").unwrap_err().to_string().contains("did you mean"));
         let error = options("usrname=x").unwrap_err().to_string();
         assert!(error.contains("\"username\""), "{error}");
         assert!(options("port=seventy").is_err());

@@ -15,6 +15,8 @@ pub(crate) struct Source {
     pub(crate) share: String,
     /// Inside the share, `/` between components, none at either end.
     pub(crate) path: String,
+    /// Written with a `/` at the end: whatever is there must be a directory.
+    pub(crate) directory: bool,
     /// Only a URL has one.
     pub(crate) user: Option<String>,
     /// Only a URL has one.
@@ -33,8 +35,10 @@ impl Source {
                 "{text:?} names no share: write //server/share, \\\\server\\share or smb://user@server/share"
             );
         };
-        let (host, share, path) = split(rest, text)?;
-        Ok(Self { host: host.into(), port: None, share: share.into(), path, user: None, domain: None })
+        let (server, share, path) = split(rest, text)?;
+        let (host, port) = split_port(server)?;
+        let directory = rest.ends_with('/');
+        Ok(Self { host, port, share: share.into(), path, directory, user: None, domain: None })
     }
 
     fn parse_url(rest: &str) -> Result<Self> {
@@ -61,7 +65,8 @@ impl Source {
         let place = format!("{host}/{decoded}");
         let (_, share, path) = split(&place, &shown)?;
         let share = share.to_owned();
-        Ok(Self { host, port, share, path, user: user.filter(|user| !user.is_empty()), domain })
+        let directory = tail.ends_with('/');
+        Ok(Self { host, port, share, path, directory, user: user.filter(|user| !user.is_empty()), domain })
     }
 
     /// The same place as `//server/share/path`.
@@ -94,6 +99,9 @@ fn decode(text: &str) -> Result<String> {
 /// An IPv6 address stands in brackets where a port may follow.
 fn split_port(server: &str) -> Result<(String, Option<u16>)> {
     let end = server.rfind(']').map_or(0, |at| at + 1);
+    if end == 0 && server.matches(':').count() > 1 {
+        return Ok((server.into(), None));
+    }
     match server[end..].split_once(':') {
         Some((between, port)) => match port.parse() {
             Ok(port) => Ok((format!("{}{between}", &server[..end]), Some(port))),
@@ -132,7 +140,10 @@ mod tests {
     fn three_forms_name_the_same_place() {
         let plain = parse("//server/share/a/b");
         assert_eq!(plain, parse("\\\\server\\share\\a\\b"));
-        assert_eq!(plain, parse("smb://server/share/a/b/"));
+        assert_eq!(plain, parse("smb://server/share/a/b"));
+        assert!(parse("//server/share/a/").directory);
+        assert_eq!(parse("//server:4450/share").port, Some(4450));
+        assert_eq!(parse("//::1/share").host, "::1");
         assert_eq!(plain.to_string(), "//server/share/a/b");
         assert_eq!((plain.join("c"), parse("//s/x").join("c")), ("a/b/c".into(), "c".into()));
     }

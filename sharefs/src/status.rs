@@ -41,12 +41,24 @@ pub(crate) struct MountRecord {
 /// This user's folder for such files; made if missing.
 pub(crate) fn runtime_dir() -> Result<PathBuf> {
     let uid = rustix::process::getuid().as_raw();
-    let dir = match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
-        // `su` and `sudo` leave the variable of somebody else behind.
-        Some(base) if fs::metadata(&base).is_ok_and(|base| base.uid() == uid) => base.join("sharefs"),
-        _ if uid == 0 => PathBuf::from("/run/sharefs"),
-        _ => std::env::temp_dir().join(format!("sharefs-{uid}")),
-    };
+    if uid == 0 {
+        return own_dir(PathBuf::from("/run/sharefs"), uid);
+    }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    // `su` and `sudo` leave the variable of somebody else behind.
+    if let Some(base) = runtime.filter(|base| fs::metadata(base).is_ok_and(|base| base.uid() == uid)) {
+        return own_dir(base.join("sharefs"), uid);
+    }
+    own_dir(std::env::temp_dir().join(format!("sharefs-{uid}")), uid).or_else(|error| {
+        // Whoever came first has that name; nobody else can have one at home.
+        match std::env::var_os("HOME") {
+            Some(home) => own_dir(PathBuf::from(home).join(".sharefs"), uid),
+            None => Err(error),
+        }
+    })
+}
+
+fn own_dir(dir: PathBuf, uid: u32) -> Result<PathBuf> {
     match DirBuilder::new().mode(0o700).create(&dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             return Err(error).with_context(|| format!("cannot make {}", dir.display()));
@@ -55,7 +67,7 @@ pub(crate) fn runtime_dir() -> Result<PathBuf> {
     }
     let metadata = fs::symlink_metadata(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
     if !metadata.is_dir() || metadata.uid() != uid {
-        bail!("{} is somebody else's: remove it, or set XDG_RUNTIME_DIR", dir.display());
+        bail!("{} is somebody else's: set XDG_RUNTIME_DIR to a folder of your own", dir.display());
     }
     fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
     Ok(dir)
@@ -115,11 +127,16 @@ impl MountRecord {
     }
 }
 
-/// When a process (a number, or `self`) started, in the kernel's ticks.
+/// When a process (a number, or `self`) started, in the kernel's ticks; none if it has ended.
 pub(crate) fn start_of(process: &str) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // Field 22; the second is the command's name, in parentheses, and may contain anything.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+    // The second field is the command's name, in parentheses, and may contain anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    // A process that nobody has waited for yet is listed, but serves nothing.
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(22 - 4)?.parse().ok()
 }
 
 /// Folders on which the kernel has one of our file systems, with its source.

@@ -1,15 +1,16 @@
 //! `get` and `put`: files and trees between the share and this machine.
 
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 use smb_client::{CreateDisposition, FileAttributes, NtStatus, OpenOptions, SetAttributes, Share};
 use tokio::fs;
@@ -27,7 +28,17 @@ pub(crate) struct Transfer {
     share: Share,
     source: Source,
     bar: ProgressBar,
-    parts: AtomicU64,
+    part_number: AtomicU64,
+    /// What is there under a name of its own until it is whole.
+    parts: Mutex<HashSet<Part>>,
+    failures: Mutex<Vec<anyhow::Error>>,
+}
+
+/// A copy that is not whole yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Part {
+    Local(PathBuf),
+    Remote(String),
 }
 
 /// What one direction has to do.
@@ -49,7 +60,14 @@ impl Transfer {
         } else {
             ProgressBar::hidden()
         };
-        Self { share, source, bar, parts: AtomicU64::new(0) }
+        Self {
+            share,
+            source,
+            bar,
+            part_number: AtomicU64::new(0),
+            parts: Mutex::default(),
+            failures: Mutex::default(),
+        }
     }
 
     /// From the share to `to`, or into it where it is a directory.
@@ -87,8 +105,15 @@ impl Transfer {
                 }
                 _ => {}
             }
-            let directory = self.share.open_dir(&remote).await.explain(&self.source, &remote)?;
-            for entry in directory.all_entries().await.explain(&self.source, &remote)? {
+            let listing = async { self.share.open_dir(&remote).await?.all_entries().await };
+            let entries = match listing.await.explain(&self.source, &remote) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    self.failed(error);
+                    return Ok(());
+                }
+            };
+            for entry in entries {
                 let local = local.join(local_name(&entry.name)?);
                 let remote =
                     if remote.is_empty() { entry.name.clone() } else { format!("{remote}/{}", entry.name) };
@@ -108,20 +133,59 @@ impl Transfer {
 
     /// Into a name of its own first: a broken transfer never looks like a finished one.
     async fn get_file(&self, job: &Job) -> Result<()> {
-        let number = self.parts.fetch_add(1, Ordering::Relaxed);
-        let part = job.local.with_file_name(format!(".sharefs-{}-{number}.part", std::process::id()));
-        let result = self.get_into(job, &part).await;
-        match result {
-            Ok(()) => fs::rename(&part, &job.local)
-                .await
-                .with_context(|| format!("cannot rename to {}", job.local.display())),
-            Err(error) => {
-                if let Err(error) = fs::remove_file(&part).await {
+        // What a link leads to is replaced, not the link.
+        let target = fs::canonicalize(&job.local).await.unwrap_or_else(|_| job.local.clone());
+        let part = target.with_file_name(self.part_name());
+        let guard = self.begin(Part::Local(part.clone()));
+        let result = async {
+            self.get_into(job, &part).await?;
+            if let Ok(existing) = fs::metadata(&target).await {
+                fs::set_permissions(&part, existing.permissions())
+                    .await
+                    .with_context(|| format!("cannot keep the mode of {}", target.display()))?;
+            }
+            fs::rename(&part, &target).await.with_context(|| format!("cannot rename to {}", target.display()))
+        };
+        let result = result.await;
+        self.end(guard, result.is_err()).await;
+        result
+    }
+
+    fn part_name(&self) -> String {
+        let number = self.part_number.fetch_add(1, Ordering::Relaxed);
+        format!(".sharefs-{}-{number}.part", std::process::id())
+    }
+
+    fn begin(&self, part: Part) -> Part {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(part.clone());
+        part
+    }
+
+    async fn end(&self, part: Part, remove: bool) {
+        if remove {
+            self.remove(&part).await;
+        }
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).remove(&part);
+    }
+
+    async fn remove(&self, part: &Part) {
+        match part {
+            Part::Local(path) => {
+                if let Err(error) = fs::remove_file(path).await {
                     tracing::debug!(%error, "removing the partial file");
                 }
-                Err(error)
+            }
+            Part::Remote(path) => {
+                if let Err(error) = self.share.remove_file(path).await {
+                    tracing::warn!("{path} could not be removed: {error}");
+                }
             }
         }
+    }
+
+    /// Goes on with the rest, and tells at the end.
+    fn failed(&self, error: anyhow::Error) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
     }
 
     async fn get_into(&self, job: &Job, part: &Path) -> Result<()> {
@@ -153,6 +217,9 @@ impl Transfer {
         let path = self.source.path.clone();
         let into_directory =
             path.is_empty() || self.share.metadata(&path).await.is_ok_and(|metadata| metadata.is_dir());
+        if self.source.directory && !into_directory {
+            bail!("{} is no directory", self.source);
+        }
         let target = if into_directory {
             let name = from.canonicalize()?;
             let name = name.file_name().and_then(|name| name.to_str()).map(str::to_owned);
@@ -193,29 +260,56 @@ impl Transfer {
                     .to_str()
                     .ok_or_else(|| anyhow!("{} is not Unicode: no share can have it", path.display()))?;
                 let remote = format!("{remote}/{name}");
-                let kind = entry.file_type().await.with_context(reading)?;
-                if kind.is_dir() {
-                    self.plan_put(path, remote, jobs).await?;
-                } else if kind.is_file() {
-                    let size = entry.metadata().await.with_context(reading)?.len();
-                    jobs.push(Job { remote, local: path, size });
-                } else {
-                    tracing::warn!("{} is neither file nor directory: left out", path.display());
+                // A link to a file is its content; a link to a directory could lead in a circle.
+                let is_link = entry.file_type().await.with_context(reading)?.is_symlink();
+                match fs::metadata(&path).await {
+                    Ok(metadata) if metadata.is_file() => {
+                        jobs.push(Job { remote, local: path, size: metadata.len() });
+                    }
+                    Ok(metadata) if metadata.is_dir() && !is_link => {
+                        self.plan_put(path, remote, jobs).await?
+                    }
+                    Ok(metadata) if metadata.is_dir() => {
+                        self.failed(anyhow!(
+                            "{} is a symbolic link to a directory: left out",
+                            path.display()
+                        ));
+                    }
+                    Ok(_) => self.failed(anyhow!("{} is no file and no directory: left out", path.display())),
+                    Err(error) => {
+                        self.failed(anyhow!("cannot read {}: {error}", path.display()));
+                    }
                 }
             }
             Ok(())
         })
     }
 
+    /// Into a name of its own first, as [`Self::get_file`].
     async fn put_file(&self, job: &Job) -> Result<()> {
         let reading = || format!("cannot read {}", job.local.display());
         let mut local = fs::File::open(&job.local).await.with_context(reading)?;
-        let options = OpenOptions::write().disposition(CreateDisposition::OverwriteIf);
-        let file = self.share.open(&job.remote, &options).await.explain(&self.source, &job.remote)?;
+        let name = self.part_name();
+        let part =
+            job.remote.rsplit_once('/').map_or_else(|| name.clone(), |(above, _)| format!("{above}/{name}"));
+        let guard = self.begin(Part::Remote(part.clone()));
+        let result = async {
+            self.put_into(job, &mut local, &part).await?;
+            self.share.rename(&part, &job.remote, true).await.explain(&self.source, &job.remote)
+        };
+        let result = result.await;
+        self.end(guard, result.is_err()).await;
+        result
+    }
+
+    async fn put_into(&self, job: &Job, local: &mut fs::File, part: &str) -> Result<()> {
+        let reading = || format!("cannot read {}", job.local.display());
+        let options = OpenOptions::write().disposition(CreateDisposition::Create);
+        let file = self.share.open(part, &options).await.explain(&self.source, &job.remote)?;
         let file = Arc::new(file);
         let mut pieces = file.write_stream(0);
         loop {
-            let piece = read_piece(&mut local).await.with_context(reading)?;
+            let piece = read_piece(local).await.with_context(reading)?;
             if piece.is_empty() {
                 break;
             }
@@ -236,9 +330,56 @@ impl Transfer {
         work: impl Fn(&'a Job) -> BoxFuture<'a, Result<()>>,
     ) -> Result<()> {
         self.bar.set_length(jobs.iter().map(|job| job.size).sum());
-        let result = stream::iter(jobs).map(work).buffer_unordered(FILES_AT_ONCE).try_collect::<()>().await;
+        let all = stream::iter(jobs).for_each_concurrent(FILES_AT_ONCE, |job| {
+            let one = work(job);
+            async {
+                if let Err(error) = one.await {
+                    self.failed(error);
+                }
+            }
+        });
+        let interrupted = tokio::select! {
+            () = all => false,
+            () = interrupt() => true,
+        };
         self.bar.finish_and_clear();
-        result
+        if interrupted {
+            let parts: Vec<Part> =
+                self.parts.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+            for part in parts {
+                self.remove(&part).await;
+            }
+            bail!("interrupted: what was not whole is removed");
+        }
+        let mut failures = std::mem::take(&mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner));
+        match (failures.len(), jobs.len()) {
+            (0, _) => Ok(()),
+            (1, 0 | 1) => Err(failures.remove(0)),
+            (failed, _) => {
+                for error in failures {
+                    eprintln!("sharefs: {error:#}");
+                }
+                bail!("{failed} could not be copied, everything else was")
+            }
+        }
+    }
+}
+
+/// Ctrl-C, or a polite request to end.
+async fn interrupt() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
