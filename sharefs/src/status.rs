@@ -77,14 +77,9 @@ fn file_of(dir: &Path, extension: &str) -> Result<PathBuf> {
     let name = utf8_percent_encode(&dir.to_string_lossy(), NON_ALPHANUMERIC).to_string();
     // File names end at 255 bytes; the tail of a path tells more than its head, and the hash tells the rest.
     let tail = &name[name.len().saturating_sub(100)..];
-    let hash = u64::from_be_bytes(first_eight(&Sha256::digest(dir.as_os_str().as_bytes())));
-    Ok(runtime_dir()?.join(format!("{tail}-{hash:016x}.{extension}")))
-}
-
-fn first_eight(digest: &[u8]) -> [u8; 8] {
-    let mut first = [0; 8];
-    first.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
-    first
+    let digest = Sha256::digest(dir.as_os_str().as_bytes());
+    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Ok(runtime_dir()?.join(format!("{tail}-{hash}.{extension}")))
 }
 
 /// Where the process that serves `dir` writes what it has to say.

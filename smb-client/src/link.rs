@@ -127,10 +127,9 @@ impl Link {
     /// Sends a chain whose replies nobody needs.
     pub(crate) fn post(&self, chain: Chain) {
         let mut state = self.shared.lock();
-        if let Ok(token) = state.machine.send(Instant::now(), chain) {
-            // Sent already if credits allow. A chain still queued must not be abandoned: it would be dropped.
-            let (sender, _) = oneshot::channel();
-            state.requests.insert(token, sender);
+        // Not abandoned: what still waits for credits would be dropped. Nobody asks for its event.
+        if let Err(error) = state.machine.send(Instant::now(), chain) {
+            tracing::debug!(%error, "not sent");
         }
         self.shared.after(state);
     }

@@ -2,8 +2,10 @@
 
 use smb_proto::fscc::FileAttributes;
 use smb_proto::wire::{
-    AccessMask, CreateContext, CreateDisposition, CreateOptions, CreateRequest, OplockLevel, ShareAccess,
+    AccessMask, CreateDisposition, CreateOptions, CreateRequest, OplockLevel, Request, ShareAccess,
 };
+
+use crate::names::{InvalidName, path_to_wire};
 
 /// How a file is opened; the fields are those of [MS-SMB2] 2.2.13.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +73,9 @@ impl OpenOptions {
         Self { disposition, ..self }
     }
 
-    /// `name` is in wire form.
-    pub(crate) fn request(&self, name: String, contexts: Vec<CreateContext>) -> CreateRequest {
-        CreateRequest {
+    /// The request that opens `path`.
+    pub(crate) fn create(&self, path: &str) -> Result<Request, InvalidName> {
+        Ok(Request::Create(CreateRequest {
             oplock: OplockLevel::None,
             impersonation: 2,
             access: self.access,
@@ -81,8 +83,8 @@ impl OpenOptions {
             share_access: self.share_access,
             disposition: self.disposition,
             options: self.options,
-            name,
-            contexts,
-        }
+            name: path_to_wire(path)?,
+            contexts: Vec::new(),
+        }))
     }
 }

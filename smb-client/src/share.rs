@@ -11,7 +11,7 @@ use smb_proto::fscc::{
 };
 use smb_proto::wire::{
     AccessMask, CloseRequest, CreateDisposition, CreateOptions, CreateResponse, Empty, FileId, FileTimes,
-    InfoType, QueryInfoRequest, Request, Response, SetInfoRequest, TreeConnectRequest,
+    InfoType, QueryInfoRequest, Request, Response, SetInfoRequest, TreeConnectRequest, Wire,
 };
 
 use crate::client::ClientInner;
@@ -263,7 +263,7 @@ impl Share {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn open(&self, path: &str, options: &OpenOptions) -> Result<File> {
-        let request = Request::Create(options.request(path_to_wire(path)?, Vec::new()));
+        let request = options.create(path)?;
         match self.inner.request_one("opening", request).await? {
             Response::Create(response) => Ok(File::new(self.inner.clone(), &response)),
             _ => Err(Error::Malformed("another command's reply")),
@@ -275,7 +275,7 @@ impl Share {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn open_with_metadata(&self, path: &str, options: &OpenOptions) -> Result<(File, Metadata)> {
-        let create = Request::Create(options.request(path_to_wire(path)?, Vec::new()));
+        let create = options.create(path)?;
         let mut replies = self.inner.request(vec![create, query_all(FileId::RELATED)]).await?.into_iter();
         let file = match replies.next().map(|reply| expect("opening", reply)) {
             Some(Ok(Response::Create(response))) => File::new(self.inner.clone(), &response),
@@ -302,8 +302,7 @@ impl Share {
     /// # Errors
     /// There is no such file, or the server is lost.
     pub async fn metadata(&self, path: &str) -> Result<Metadata> {
-        let name = path_to_wire(path)?;
-        let create = Request::Create(OpenOptions::attributes().request(name, Vec::new()));
+        let create = OpenOptions::attributes().create(path)?;
         let chain = vec![create, query_all(FileId::RELATED), close_related()];
         let mut replies = self.chain("opening", chain).await?.into_iter();
         let opened = replies.next();
@@ -321,13 +320,16 @@ impl Share {
     }
 
     async fn reparse_tag(&self, path: &str) -> Result<u32> {
-        let create = Request::Create(OpenOptions::attributes().request(path_to_wire(path)?, Vec::new()));
         let query = query_info(FileId::RELATED, InfoType::File, file_class::ATTRIBUTE_TAG);
-        let replies = self.chain("opening", vec![create, query, close_related()]).await?;
-        match replies.into_iter().nth(1).map(|reply| expect("querying", reply)) {
-            Some(Ok(Response::QueryInfo(body))) => {
-                Ok(from_bytes::<AttributeTagInfo>(&body.data)?.reparse_tag)
-            }
+        Ok(self.query::<AttributeTagInfo>("querying", path, query).await?.reparse_tag)
+    }
+
+    /// Asks for one piece of information by path.
+    async fn query<T: Wire>(&self, operation: &'static str, path: &str, query: Request) -> Result<T> {
+        let chain = vec![OpenOptions::attributes().create(path)?, query, close_related()];
+        let replies = self.chain(operation, chain).await?;
+        match replies.into_iter().nth(1).map(|reply| expect(operation, reply)) {
+            Some(Ok(Response::QueryInfo(body))) => Ok(from_bytes(&body.data)?),
             Some(Err(error)) => Err(error),
             _ => Err(Error::Malformed("another command's reply")),
         }
@@ -343,7 +345,7 @@ impl Share {
             options: CreateOptions::DIRECTORY_FILE,
             ..OpenOptions::attributes()
         };
-        let create = Request::Create(options.request(path_to_wire(path)?, Vec::new()));
+        let create = options.create(path)?;
         let chain = vec![create, query_all(FileId::RELATED), close_related()];
         let mut replies = self.chain("creating the directory", chain).await?.into_iter();
         let created = replies.next().and_then(created);
@@ -377,7 +379,7 @@ impl Share {
             options: kind | CreateOptions::OPEN_REPARSE_POINT,
             ..OpenOptions::existing(AccessMask::DELETE | AccessMask::READ_ATTRIBUTES)
         };
-        let create = Request::Create(options.request(path_to_wire(path)?, Vec::new()));
+        let create = options.create(path)?;
         let dispose = set_file_info(FileId::RELATED, file_class::DISPOSITION, Bytes::from_static(&[1]));
         let replies = self.chain("removing", vec![create, dispose, close_related()]).await?;
         check_all("removing", replies)
@@ -394,7 +396,7 @@ impl Share {
                 AccessMask::DELETE | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE,
             )
         };
-        let create = Request::Create(options.request(path_to_wire(from)?, Vec::new()));
+        let create = options.create(from)?;
         let info = to_bytes(&RenameInfo { replace, name: path_to_wire(to)? });
         let rename = set_file_info(FileId::RELATED, file_class::RENAME, info);
         let replies = self.chain("renaming", vec![create, rename, close_related()]).await?;
@@ -417,7 +419,7 @@ impl Share {
             // The data of a link is not its target's.
             options.options = CreateOptions::NON_DIRECTORY_FILE;
         }
-        let mut chain = vec![Request::Create(options.request(path_to_wire(path)?, Vec::new()))];
+        let mut chain = vec![options.create(path)?];
         chain.extend(changes(FileId::RELATED, size, set));
         chain.extend([query_all(FileId::RELATED), close_related()]);
         changed(self.chain("changing", chain).await?)
@@ -428,14 +430,8 @@ impl Share {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn space(&self) -> Result<Space> {
-        let create = Request::Create(OpenOptions::attributes().request(String::new(), Vec::new()));
         let query = query_info(FileId::RELATED, InfoType::FileSystem, volume_class::FULL_SIZE);
-        let replies = self.chain("querying the volume", vec![create, query, close_related()]).await?;
-        match replies.into_iter().nth(1).map(|reply| expect("querying the volume", reply)) {
-            Some(Ok(Response::QueryInfo(body))) => Ok(from_bytes::<FullSizeInfo>(&body.data)?.into()),
-            Some(Err(error)) => Err(error),
-            _ => Err(Error::Malformed("another command's reply")),
-        }
+        Ok(self.query::<FullSizeInfo>("querying the volume", "", query).await?.into())
     }
 
     /// Sends open, something, close; an open that fails is the error of the whole. An open that is not closed by

@@ -121,6 +121,12 @@ pub enum SessionError {
     Refused(NtStatus),
 }
 
+impl SessionError {
+    pub(super) const NO_CIPHER: Self = Self::EncryptionUnavailable(
+        "the server offers no cipher that this client accepts (dialect below 3.0, or ciphers switched off)",
+    );
+}
+
 /// Why a request has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

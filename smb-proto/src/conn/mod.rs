@@ -161,6 +161,7 @@ impl Connection {
         };
         let request = Request::Negotiate(negotiation::request(&connection.config, salt));
         connection.enqueue(now, Purpose::Negotiate, Chain::one(0, 0, request));
+        connection.flush_queue(now);
         Ok(connection)
     }
 
@@ -207,9 +208,7 @@ impl Connection {
         }
         let Some(negotiated) = &self.negotiated else { return Err(ConnectionError::Closed.into()) };
         if config.encrypt && negotiated.cipher.is_none() {
-            return Err(SessionError::EncryptionUnavailable(
-                "the server offers no cipher that this client accepts (dialect below 3.0, or ciphers switched off)",
-            ));
+            return Err(SessionError::NO_CIPHER);
         }
         let token = authenticator.start(&negotiated.token)?;
         let chain = Chain::one(0, 0, self.session_setup(&config, token));
@@ -372,12 +371,10 @@ impl Connection {
             return;
         }
         self.echo_pending = true;
-        // In front of what waits: without credits nothing else would go either.
         let session_id = self.sessions.keys().next().copied().unwrap_or(0);
-        let token = self.enqueue(now, Purpose::Housekeeping, Chain::one(session_id, 0, Request::Echo(Empty)));
-        if let Some(at) = self.queue.iter().position(|queued| queued.token == token)
-            && let Some(echo) = self.queue.remove(at)
-        {
+        self.enqueue(now, Purpose::Housekeeping, Chain::one(session_id, 0, Request::Echo(Empty)));
+        // In front of what waits: without credits nothing else would go either.
+        if let Some(echo) = self.queue.pop_back() {
             self.queue.push_front(echo);
         }
         self.flush_queue(now);
@@ -412,9 +409,6 @@ impl Connection {
         self.chains.insert(token, waiting);
         let Chain { session_id, tree_id, requests, .. } = chain;
         self.queue.push_back(Queued { token, session_id, tree_id, requests });
-        if matches!(self.chains[&token].purpose, Purpose::Negotiate) {
-            self.flush_queue(now);
-        }
         token
     }
 

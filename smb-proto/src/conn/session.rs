@@ -120,9 +120,7 @@ impl Login {
         };
         let encrypt = self.config.encrypt || flags.contains(SessionFlags::ENCRYPT_DATA);
         if encrypt && encryption.is_none() {
-            return Err(SessionError::EncryptionUnavailable(
-                "the server offers no cipher that this client accepts (dialect below 3.0, or ciphers switched off)",
-            ));
+            return Err(SessionError::NO_CIPHER);
         }
         Ok(Session {
             flags,
