@@ -25,8 +25,8 @@ pub enum CryptoError {
     Tag,
 }
 
-/// An implementation of the primitives. [`rust_crypto`](super::rust_crypto()) is the one that comes with this
-/// crate.
+/// An implementation of the primitives. [`default_provider`](super::default_provider()) chooses among those that
+/// come with this crate.
 pub trait CryptoProvider: Send + Sync + 'static {
     /// Fills `out` with bytes fit for keys and nonces.
     ///
