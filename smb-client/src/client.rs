@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use smb_proto::auth::{Credentials, NtlmConfig, ntlm};
 use smb_proto::conn::{Chain, ConnectionConfig, SessionConfig};
-use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, rust_crypto};
+use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, default_provider};
 use smb_proto::fscc::FileTime;
 use smb_proto::wire::{Dialect, Empty, Guid, Request, SecurityMode, SessionFlags};
 use tokio::sync::mpsc;
@@ -159,7 +159,7 @@ impl Client {
     /// # Errors
     /// The server cannot be reached or used, or refuses the login.
     pub async fn connect(options: &ConnectOptions) -> Result<Self> {
-        Self::connect_with(options, rust_crypto()).await
+        Self::connect_with(options, default_provider()).await
     }
 
     /// The same with another implementation of the cryptography.

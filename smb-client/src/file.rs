@@ -13,12 +13,29 @@ use smb_proto::wire::{
 };
 
 use crate::error::{Error, Result};
+use crate::link::Waiter;
 use crate::metadata::Metadata;
-use crate::share::{ShareInner, metadata_of, query_all};
+use crate::share::{ShareInner, expect, metadata_of, query_all};
 use crate::transfer::{ReadStream, WriteStream};
 
 /// Bytes that one credit pays for.
 const ONE_CREDIT: u32 = 65_536;
+
+/// A READ or WRITE that is under way.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// What the request carries or asks for, in bytes.
+    length: u32,
+    waiter: Result<Waiter>,
+}
+
+/// The body of the only reply.
+async fn only(waiter: Result<Waiter>, operation: &'static str) -> Result<Response> {
+    match waiter?.await?.pop() {
+        Some(reply) => expect(operation, reply),
+        None => Err(Error::Malformed("no reply")),
+    }
+}
 
 /// An open file or directory on the server.
 ///
@@ -88,14 +105,26 @@ impl File {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn read_at(&self, offset: u64, length: u32) -> Result<Bytes> {
-        let first = self.read_once(offset, length).await?;
+        self.finish_read(self.begin_read(offset, length), offset, length).await
+    }
+
+    /// Sends the first READ of a range at once.
+    pub(crate) fn begin_read(&self, offset: u64, length: u32) -> Begun {
+        let length = self.share.clamp(length, self.share.max_read);
+        let read = ReadRequest { flags: 0, length, offset, file_id: self.id, minimum_count: 0 };
+        Begun { length, waiter: self.share.begin(Request::Read(read)) }
+    }
+
+    /// Waits for what was begun, and asks for what it did not bring.
+    pub(crate) async fn finish_read(&self, begun: Begun, offset: u64, length: u32) -> Result<Bytes> {
+        let first = self.read_reply(begun, offset).await?;
         if first.is_empty() || first.len() >= length as usize {
             return Ok(first);
         }
         let mut whole = BytesMut::from(&first[..]);
         while whole.len() < length as usize {
-            let rest = length - whole.len() as u32;
-            let part = self.read_once(offset + whole.len() as u64, rest).await?;
+            let (at, rest) = (offset + whole.len() as u64, length - whole.len() as u32);
+            let part = self.read_reply(self.begin_read(at, rest), at).await?;
             if part.is_empty() {
                 break;
             }
@@ -104,18 +133,16 @@ impl File {
         Ok(whole.freeze())
     }
 
-    /// One READ; empty at the end of the file.
-    pub(crate) async fn read_once(&self, offset: u64, length: u32) -> Result<Bytes> {
-        let length = self.share.clamp(length, self.share.max_read);
+    /// The data of one READ; empty at the end of the file.
+    async fn read_reply(&self, begun: Begun, offset: u64) -> Result<Bytes> {
+        let Begun { length, waiter } = begun;
         if length == 0 {
             return Ok(Bytes::new());
         }
-        let request =
-            Request::Read(ReadRequest { flags: 0, length, offset, file_id: self.id, minimum_count: 0 });
-        match self.share.request_one("reading", request).await {
+        match only(waiter, "reading").await {
             // The server has taken credits back since: one credit pays for the smallest size.
             Err(Error::NotEnoughCredits) if length > ONE_CREDIT => {
-                return Box::pin(self.read_once(offset, ONE_CREDIT)).await;
+                Box::pin(self.read_reply(self.begin_read(offset, ONE_CREDIT), offset)).await
             }
             Ok(Response::Read(body)) if body.data.len() <= length as usize => Ok(body.data),
             Ok(_) => Err(Error::Malformed("more data than was asked for")),
@@ -129,29 +156,40 @@ impl File {
     /// # Errors
     /// The server refuses, or is lost; a part may have been written.
     pub async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
-        let mut rest = data;
-        let mut offset = offset;
-        while !rest.is_empty() {
-            let written = self.write_once(offset, &rest).await?;
-            let _ = rest.split_to(written);
-            offset += written as u64;
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.finish_write(self.begin_write(offset, &data), offset, data).await
+    }
+
+    /// Sends the first WRITE of `data` at once.
+    pub(crate) fn begin_write(&self, offset: u64, data: &Bytes) -> Begun {
+        let wanted = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let length = self.share.clamp(wanted, self.share.max_write);
+        let data = data.slice(..length as usize);
+        let write = WriteRequest { offset, file_id: self.id, flags: 0, data };
+        Begun { length, waiter: self.share.begin(Request::Write(write)) }
+    }
+
+    /// Waits for what was begun, and writes what it did not.
+    pub(crate) async fn finish_write(&self, begun: Begun, offset: u64, data: Bytes) -> Result<()> {
+        let mut written = self.write_reply(begun, offset, &data).await?;
+        while written < data.len() {
+            let (at, rest) = (offset + written as u64, data.slice(written..));
+            written += self.write_reply(self.begin_write(at, &rest), at, &rest).await?;
         }
         Ok(())
     }
 
-    /// One WRITE; how many bytes it wrote, at least one.
-    pub(crate) async fn write_once(&self, offset: u64, data: &Bytes) -> Result<usize> {
-        let wanted = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let length = self.share.clamp(wanted, self.share.max_write) as usize;
-        let data = data.slice(..length);
-        let request = Request::Write(WriteRequest { offset, file_id: self.id, flags: 0, data: data.clone() });
-        match self.share.request_one("writing", request).await {
-            Ok(Response::Write(body)) if body.count >= 1 && body.count as usize <= length => {
-                Ok(body.count as usize)
-            }
+    /// How many bytes of `data` one WRITE wrote, at least one.
+    async fn write_reply(&self, begun: Begun, offset: u64, data: &Bytes) -> Result<usize> {
+        let Begun { length, waiter } = begun;
+        match only(waiter, "writing").await {
+            Ok(Response::Write(body)) if (1..=length).contains(&body.count) => Ok(body.count as usize),
             Ok(_) => Err(Error::Malformed("a wrong count of bytes written")),
-            Err(Error::NotEnoughCredits) if data.len() > ONE_CREDIT as usize => {
-                Box::pin(self.write_once(offset, &data.slice(..ONE_CREDIT as usize))).await
+            Err(Error::NotEnoughCredits) if length > ONE_CREDIT => {
+                let data = data.slice(..ONE_CREDIT as usize);
+                Box::pin(self.write_reply(self.begin_write(offset, &data), offset, &data)).await
             }
             Err(error) => Err(error),
         }

@@ -1,27 +1,54 @@
-//! One TCP connection: the tasks that move bytes between a socket and the connection machine.
+//! One TCP connection: the machine, who waits for what, and the tasks that drive it.
+
+mod receive;
+mod transmit;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::BytesMut;
 use smb_proto::auth::Authenticator;
 use smb_proto::conn::{
     Chain, Connection, ConnectionConfig, ConnectionError, Event, Negotiated, Reply, RequestError,
     SessionConfig, SessionError, Token,
 };
 use smb_proto::crypto::CryptoProvider;
-use smb_proto::wire::{BreakBody, CloseRequest, Request, SessionFlags, frame_length};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use smb_proto::wire::{BreakBody, CloseRequest, Request, SessionFlags};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-type RequestResult = Result<Vec<Reply>, RequestError>;
+use crate::error::Error;
+use crate::pool::BufferPool;
+
+type RequestResult = Result<Vec<Reply>, Failure>;
 type LoginResult = Result<(u64, SessionFlags), SessionError>;
+
+/// Why a chain has no replies.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Request(RequestError),
+    /// The requests, which may yet go one at a time.
+    Unaffordable(Vec<Request>),
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Request(error) => error.into(),
+            Failure::Unaffordable(_) => Self::NotEnoughCredits,
+        }
+    }
+}
 
 /// A connection in use. Dropping the last handle closes the socket.
 pub(crate) struct Link {
@@ -35,6 +62,8 @@ struct Shared {
     transmit: Notify,
     /// The next deadline may have come nearer.
     rearm: Notify,
+    /// Where large frames are received.
+    pool: BufferPool,
 }
 
 struct State {
@@ -44,6 +73,12 @@ struct State {
     negotiated: Option<oneshot::Sender<Result<(), ConnectionError>>>,
     breaks: mpsc::UnboundedSender<BreakBody>,
     armed: Option<Instant>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Link {
@@ -77,12 +112,16 @@ impl Link {
             breaks,
             armed: None,
         };
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), transmit: Notify::new(), rearm: Notify::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            transmit: Notify::new(),
+            rearm: Notify::new(),
+            pool: BufferPool::new(),
+        });
         let (read, write) = socket.into_split();
         let tasks = vec![
-            tokio::spawn(receive(shared.clone(), read)),
-            tokio::spawn(transmit(shared.clone(), write)),
+            tokio::spawn(receive::run(shared.clone(), read)),
+            tokio::spawn(transmit::run(shared.clone(), write)),
             tokio::spawn(keep_time(shared.clone())),
         ];
         let link = Self { shared, tasks };
@@ -109,29 +148,25 @@ impl Link {
 
     /// Sends a chain and waits for all its replies.
     pub(crate) async fn request(&self, chain: Chain) -> RequestResult {
-        let mut waiter = {
-            let (session_id, tree_id) = (chain.session_id, chain.tree_id);
-            let closes = chain.requests.iter().any(|request| matches!(request, Request::Close(_)));
-            let mut state = self.shared.lock();
-            let token = state.machine.send(Instant::now(), chain)?;
-            let (sender, receiver) = oneshot::channel();
-            state.requests.insert(token, sender);
-            self.shared.after(state);
-            Waiter { link: self, token: Some(token), receiver, session_id, tree_id, closes }
-        };
-        let result = (&mut waiter.receiver).await;
-        waiter.token = None;
-        result.unwrap_or(Err(RequestError::Connection(ConnectionError::Closed)))
+        self.begin(chain)?.await
+    }
+
+    /// Sends a chain; the result waits for its replies.
+    pub(crate) fn begin(&self, chain: Chain) -> Result<Waiter, RequestError> {
+        let (session_id, tree_id) = (chain.session_id, chain.tree_id);
+        let closes = chain.requests.iter().any(|request| matches!(request, Request::Close(_)));
+        let shared = self.shared.clone();
+        let mut state = self.shared.lock();
+        let token = state.machine.send(Instant::now(), chain)?;
+        let (sender, receiver) = oneshot::channel();
+        state.requests.insert(token, sender);
+        self.shared.after(state);
+        Ok(Waiter { shared, token: Some(token), receiver, session_id, tree_id, closes })
     }
 
     /// Sends a chain whose replies nobody needs.
     pub(crate) fn post(&self, chain: Chain) {
-        let mut state = self.shared.lock();
-        // Not abandoned: what still waits for credits would be dropped. Nobody asks for its event.
-        if let Err(error) = state.machine.send(Instant::now(), chain) {
-            tracing::debug!(%error, "not sent");
-        }
-        self.shared.after(state);
+        self.shared.post(chain);
     }
 
     /// What was agreed.
@@ -159,9 +194,10 @@ impl Link {
     }
 }
 
-/// Gives a request up when its future is dropped.
-struct Waiter<'a> {
-    link: &'a Link,
+/// The replies to come. Dropped before, it gives the request up.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    shared: Arc<Shared>,
     token: Option<Token>,
     receiver: oneshot::Receiver<RequestResult>,
     session_id: u64,
@@ -170,15 +206,24 @@ struct Waiter<'a> {
     closes: bool,
 }
 
-impl Drop for Waiter<'_> {
+impl Future for Waiter {
+    type Output = RequestResult;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RequestResult> {
+        let result = ready!(Pin::new(&mut self.receiver).poll(cx));
+        self.token = None;
+        Poll::Ready(result.unwrap_or_else(|_| Err(RequestError::Connection(ConnectionError::Closed).into())))
+    }
+}
+
+impl Drop for Waiter {
     fn drop(&mut self) {
         let Some(token) = self.token else { return };
         {
-            let shared = &self.link.shared;
-            let mut state = shared.lock();
+            let mut state = self.shared.lock();
             state.requests.remove(&token);
             state.machine.abandon(token);
-            shared.after(state);
+            self.shared.after(state);
         }
         // The answer may have come already, with nobody there to take it: then the machine is done with it.
         if let Ok(Ok(replies)) = self.receiver.try_recv()
@@ -186,7 +231,7 @@ impl Drop for Waiter<'_> {
             && let Some(file_id) = replies.iter().find_map(Reply::opened)
         {
             let close = Request::Close(CloseRequest { query_attributes: false, file_id });
-            self.link.post(Chain::one(self.session_id, self.tree_id, close));
+            self.shared.post(Chain::one(self.session_id, self.tree_id, close));
         }
     }
 }
@@ -196,6 +241,15 @@ impl Shared {
         // A panic elsewhere must not take the other requests with it; the machine has no half-made states that
         // a later call could not bear.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn post(&self, chain: Chain) {
+        let mut state = self.lock();
+        // Not abandoned: what still waits for credits would be dropped. Nobody asks for its event.
+        if let Err(error) = state.machine.send(Instant::now(), chain) {
+            tracing::debug!(%error, "not sent");
+        }
+        self.after(state);
     }
 
     fn close(&self, reason: ConnectionError) {
@@ -243,7 +297,12 @@ impl State {
             }
             Event::Done { token, result } => {
                 if let Some(sender) = self.requests.remove(&token) {
-                    let _ = sender.send(result);
+                    let _ = sender.send(result.map_err(Failure::Request));
+                }
+            }
+            Event::Unaffordable { token, requests } => {
+                if let Some(sender) = self.requests.remove(&token) {
+                    let _ = sender.send(Err(Failure::Unaffordable(requests)));
                 }
             }
             Event::Break(body) => {
@@ -256,81 +315,6 @@ impl State {
                 }
             }
             _ => {}
-        }
-    }
-}
-
-async fn receive(shared: Arc<Shared>, mut socket: OwnedReadHalf) {
-    let reason = loop {
-        match receive_frame(&shared, &mut socket).await {
-            Ok(()) => {}
-            Err(reason) => break reason,
-        }
-    };
-    shared.close(reason);
-}
-
-async fn receive_frame(shared: &Shared, socket: &mut OwnedReadHalf) -> Result<(), ConnectionError> {
-    let lost = |error: io::Error| {
-        tracing::debug!(%error, "receiving failed");
-        ConnectionError::Lost
-    };
-    let mut prefix = [0; 4];
-    socket.read_exact(&mut prefix).await.map_err(lost)?;
-    let length = frame_length(prefix)?;
-    let limit = shared.lock().machine.max_frame();
-    if length > limit {
-        return Err(smb_proto::conn::PeerMisbehaved::FrameTooLarge(length).into());
-    }
-    let mut frame = BytesMut::with_capacity(length);
-    let mut rest = socket.take(length as u64);
-    while frame.len() < length {
-        if rest.read_buf(&mut frame).await.map_err(lost)? == 0 {
-            return Err(ConnectionError::Lost);
-        }
-        if frame.len() < length {
-            shared.lock().machine.note_progress(Instant::now());
-        }
-    }
-    let inbound = shared.lock().machine.accept(frame)?;
-    let opened = inbound.open()?;
-    let mut state = shared.lock();
-    state.machine.handle(Instant::now(), opened);
-    let closed = state.machine.closed().cloned();
-    shared.after(state);
-    closed.map_or(Ok(()), Err)
-}
-
-async fn transmit(shared: Arc<Shared>, mut socket: OwnedWriteHalf) {
-    loop {
-        let (outbound, closed) = {
-            let mut state = shared.lock();
-            (state.machine.poll_transmit(), state.machine.closed().is_some())
-        };
-        let Some(outbound) = outbound else {
-            if closed {
-                let _ = socket.shutdown().await;
-                return;
-            }
-            shared.transmit.notified().await;
-            continue;
-        };
-        let frame = match outbound.seal() {
-            Ok(frame) => frame,
-            Err(error) => return shared.close(error),
-        };
-        let mut rest = &frame[..];
-        while !rest.is_empty() {
-            match socket.write(rest).await {
-                Ok(sent) if sent > 0 => rest = &rest[sent..],
-                result => {
-                    tracing::debug!(?result, "sending failed");
-                    return shared.close(ConnectionError::Lost);
-                }
-            }
-            if !rest.is_empty() {
-                shared.lock().machine.note_progress(Instant::now());
-            }
         }
     }
 }

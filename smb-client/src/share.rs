@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smb_proto::conn::{Reply, RequestError};
+use smb_proto::conn::Reply;
 use smb_proto::fscc::{
     AllInfo, AttributeTagInfo, BasicInfo, FileAttributes, FileTime, FullSizeInfo, RenameInfo, file_class,
     from_bytes, to_bytes, volume_class,
@@ -18,6 +18,7 @@ use crate::client::ClientInner;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::file::File;
+use crate::link::{Failure, Waiter};
 use crate::metadata::{Metadata, Space};
 use crate::names::path_to_wire;
 use crate::open::OpenOptions;
@@ -87,13 +88,15 @@ impl fmt::Debug for Share {
 impl ShareInner {
     /// Sends a chain; each request after the first works on the first's open.
     pub(crate) async fn request(&self, requests: Vec<Request>) -> Result<Vec<Reply>> {
-        if requests.len() == 1 {
-            return Ok(self.client.link.request(self.client.chain(self.tree_id, requests)).await?);
-        }
-        match self.client.link.request(self.client.chain(self.tree_id, requests.clone())).await {
-            Err(RequestError::NotEnoughCredits) => self.one_by_one(requests).await,
+        match self.client.link.request(self.client.chain(self.tree_id, requests)).await {
+            Err(Failure::Unaffordable(requests)) if requests.len() > 1 => self.one_by_one(requests).await,
             result => Ok(result?),
         }
+    }
+
+    /// Sends one request now; the result waits for its reply.
+    pub(crate) fn begin(&self, request: Request) -> Result<Waiter> {
+        Ok(self.client.link.begin(self.client.chain(self.tree_id, vec![request]))?)
     }
 
     /// The same for a server that has not the credits for a chain.

@@ -1,6 +1,7 @@
 //! Large reads and writes: a window of requests under way, pieces in order.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
@@ -8,13 +9,12 @@ use futures::stream::{FuturesOrdered, StreamExt};
 
 use crate::error::Result;
 use crate::file::File;
+use crate::window::{Departure, Window};
 
-/// Bytes under way at once: enough for 10 Gbit/s at 6 ms, or 1 Gbit/s at 60 ms.
-const WINDOW_BYTES: u64 = 8 << 20;
-
-fn window(piece: u32) -> usize {
-    usize::try_from(WINDOW_BYTES / u64::from(piece.max(1))).unwrap_or(1).clamp(2, 64)
-}
+/// A piece that was read: when it was asked for, when it came, how much was asked for.
+type ReadPiece = (Departure, Instant, u32, Result<Bytes>);
+/// A piece that was written: when it went, when it was confirmed, its length.
+type WrittenPiece = (Departure, Instant, u64, Result<()>);
 
 /// A range of a file, read with several requests under way.
 pub struct ReadStream {
@@ -22,8 +22,8 @@ pub struct ReadStream {
     next: u64,
     end: u64,
     piece: u32,
-    window: usize,
-    under_way: FuturesOrdered<BoxFuture<'static, Result<(Bytes, u32)>>>,
+    window: Window,
+    under_way: FuturesOrdered<BoxFuture<'static, ReadPiece>>,
 }
 
 impl std::fmt::Debug for ReadStream {
@@ -40,7 +40,7 @@ impl ReadStream {
             next: offset,
             end: offset.saturating_add(length),
             piece,
-            window: window(piece),
+            window: Window::new(piece.into()),
             under_way: FuturesOrdered::new(),
         }
     }
@@ -50,17 +50,21 @@ impl ReadStream {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        while self.next < self.end && self.under_way.len() < self.window {
+        while self.next < self.end && self.under_way.len() < self.window.pieces() {
             let length = u32::try_from(self.end - self.next).unwrap_or(u32::MAX).min(self.piece);
             let (file, offset) = (self.file.clone(), self.next);
+            let departure = self.window.depart(Instant::now());
+            let begun = file.begin_read(offset, length);
             self.under_way.push_back(Box::pin(async move {
-                file.read_at(offset, length).await.map(|data| (data, length))
+                let result = file.finish_read(begun, offset, length).await;
+                (departure, Instant::now(), length, result)
             }));
             self.next += u64::from(length);
         }
         match self.under_way.next().await {
             None => Ok(None),
-            Some(Ok((data, asked))) => {
+            Some((departure, at, asked, Ok(data))) => {
+                self.window.arrive(departure, at, data.len() as u64);
                 // A short piece is the end of the file; what was asked behind it has nothing to say.
                 if data.len() < asked as usize {
                     self.end = self.next;
@@ -68,7 +72,7 @@ impl ReadStream {
                 }
                 Ok((!data.is_empty()).then_some(data))
             }
-            Some(Err(error)) => Err(error),
+            Some((.., Err(error))) => Err(error),
         }
     }
 }
@@ -78,9 +82,9 @@ pub struct WriteStream {
     file: Arc<File>,
     offset: u64,
     piece: usize,
-    window: usize,
+    window: Window,
     gathered: BytesMut,
-    under_way: FuturesOrdered<BoxFuture<'static, Result<()>>>,
+    under_way: FuturesOrdered<BoxFuture<'static, WrittenPiece>>,
 }
 
 impl std::fmt::Debug for WriteStream {
@@ -96,7 +100,7 @@ impl WriteStream {
             file,
             offset,
             piece: piece as usize,
-            window: window(piece),
+            window: Window::new(piece.into()),
             gathered: BytesMut::new(),
             under_way: FuturesOrdered::new(),
         }
@@ -132,21 +136,30 @@ impl WriteStream {
         if !rest.is_empty() {
             self.send(rest).await?;
         }
-        while let Some(result) = self.under_way.next().await {
-            result?;
-        }
+        while self.confirm().await? {}
         Ok(self.offset)
     }
 
+    /// Waits for the oldest piece; whether there was one.
+    async fn confirm(&mut self) -> Result<bool> {
+        let Some((departure, at, length, result)) = self.under_way.next().await else { return Ok(false) };
+        result?;
+        self.window.arrive(departure, at, length);
+        Ok(true)
+    }
+
     async fn send(&mut self, piece: Bytes) -> Result<()> {
-        while self.under_way.len() >= self.window {
-            if let Some(result) = self.under_way.next().await {
-                result?;
-            }
+        while self.under_way.len() >= self.window.pieces() {
+            self.confirm().await?;
         }
-        let (file, offset) = (self.file.clone(), self.offset);
-        self.offset += piece.len() as u64;
-        self.under_way.push_back(Box::pin(async move { file.write_at(offset, piece).await }));
+        let (file, offset, length) = (self.file.clone(), self.offset, piece.len() as u64);
+        self.offset += length;
+        let departure = self.window.depart(Instant::now());
+        let begun = file.begin_write(offset, &piece);
+        self.under_way.push_back(Box::pin(async move {
+            let result = file.finish_write(begun, offset, piece).await;
+            (departure, Instant::now(), length, result)
+        }));
         Ok(())
     }
 }

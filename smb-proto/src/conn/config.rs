@@ -48,7 +48,7 @@ impl Default for ConnectionConfig {
             ],
             ciphers: vec![Cipher::Aes128Gcm, Cipher::Aes256Gcm, Cipher::Aes128Ccm, Cipher::Aes256Ccm],
             require_signing: true,
-            credit_target: 512,
+            credit_target: 1280,
             max_io: 1 << 20,
             echo_after: Duration::from_secs(15),
             dead_after: Duration::from_secs(45),

@@ -10,8 +10,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::error::{ConnectionError, PeerMisbehaved};
 use crate::crypto::{MessageCipher, MessageSigner};
 use crate::wire::{
-    HEADER_LEN, Header, HeaderFlags, SIGNATURE_OFFSET, TRANSFORM_AAD_OFFSET, TRANSFORM_LEN, TransformHeader,
-    Wire, Writer, frame_prefix, split_compound,
+    HEADER_LEN, Header, HeaderFlags, Request, SIGNATURE_OFFSET, TRANSFORM_AAD_OFFSET, TRANSFORM_LEN,
+    TransformHeader, Wire, WriteRequest, Writer, frame_prefix, split_compound,
 };
 
 /// The bytes before each frame that tell its length.
@@ -36,30 +36,69 @@ pub(super) enum OutboundKey {
     Encrypt { cipher: Arc<dyn MessageCipher>, nonces: Arc<NonceCounter>, nonce_len: usize, session_id: u64 },
 }
 
+/// Payloads from here on stay where they are and are sent from there; smaller ones cost less to copy.
+const SHARED_PAYLOAD: usize = 16 << 10;
+/// A WRITE request behind its header and before its data, and where its Length field is ([MS-SMB2] 2.2.21).
+const WRITE_FIXED: usize = 48;
+const WRITE_LENGTH: std::ops::Range<usize> = 4..8;
+/// Frames from here on are worth another task's while.
+const HEAVY: usize = 64 << 10;
+
 /// A frame that is to be sent once it is signed or encrypted.
 pub struct Outbound {
     /// Room for the prefix (and the transform header), then the messages.
     buffer: Vec<u8>,
     /// Where each message of the chain begins in `buffer`.
     starts: Vec<usize>,
+    /// The large payload of the last message, which belongs behind `buffer`.
+    payload: Bytes,
     key: OutboundKey,
+}
+
+/// A frame to send as it is: `head`, then `payload`.
+#[derive(Debug)]
+pub struct SealedFrame {
+    /// The length prefix, the headers and all that is small.
+    pub head: Vec<u8>,
+    /// The caller's own bytes, not copied; often empty.
+    pub payload: Bytes,
+}
+
+impl SealedFrame {
+    /// The two parts in one buffer, as a test or a simple transport wants them.
+    pub fn into_vec(self) -> Vec<u8> {
+        let Self { mut head, payload } = self;
+        head.extend_from_slice(&payload);
+        head
+    }
 }
 
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbound").field("length", &self.buffer.len()).finish_non_exhaustive()
+        f.debug_struct("Outbound").field("length", &self.len()).finish_non_exhaustive()
     }
 }
 
 impl Outbound {
-    pub(super) fn new(key: OutboundKey, capacity: usize) -> Self {
+    /// Builds in `buffer`, whose contents go and whose capacity stays.
+    pub(super) fn new(key: OutboundKey, mut buffer: Vec<u8>) -> Self {
         let reserved = match key {
             OutboundKey::Encrypt { .. } => PREFIX_LEN + TRANSFORM_LEN,
             _ => PREFIX_LEN,
         };
-        let mut buffer = Vec::with_capacity(reserved + capacity);
+        buffer.clear();
+        buffer.reserve(256);
         buffer.resize(reserved, 0);
-        Self { buffer, starts: Vec::with_capacity(1), key }
+        Self { buffer, starts: Vec::new(), payload: Bytes::new(), key }
+    }
+
+    fn len(&self) -> usize {
+        self.buffer.len() + self.payload.len()
+    }
+
+    /// Whether sealing takes long enough that another thread should do it.
+    pub fn is_heavy(&self) -> bool {
+        !matches!(self.key, OutboundKey::None) && self.len() >= HEAVY
     }
 
     /// Whether the replies must be encrypted.
@@ -73,10 +112,24 @@ impl Outbound {
     }
 
     /// Appends a message. All but the last must have been padded by [`Self::chain`].
-    pub(super) fn push(&mut self, mut header: Header, body: impl FnOnce(&mut Writer<'_>)) {
+    ///
+    /// The payload of a large WRITE is not copied, as long as nothing is chained behind it.
+    pub(super) fn push(&mut self, mut header: Header, request: &Request, last: bool) {
         header.flags.set(HeaderFlags::SIGNED, self.signs());
-        self.starts.push(self.buffer.len());
-        crate::wire::encode_message(&mut self.buffer, &header, body);
+        let start = self.buffer.len();
+        self.starts.push(start);
+        match request {
+            Request::Write(write) if last && write.data.len() >= SHARED_PAYLOAD => {
+                let empty = Request::Write(WriteRequest { data: Bytes::new(), ..write.clone() });
+                crate::wire::encode_message(&mut self.buffer, &header, |w| empty.encode(w));
+                // An empty buffer is encoded as a byte that does not count.
+                self.buffer.truncate(start + HEADER_LEN + WRITE_FIXED);
+                let length = crate::wire::len32(write.data.len()).to_le_bytes();
+                self.buffer[start + HEADER_LEN..][WRITE_LENGTH].copy_from_slice(&length);
+                self.payload = write.data.clone();
+            }
+            _ => crate::wire::encode_message(&mut self.buffer, &header, |w| request.encode(w)),
+        }
     }
 
     /// Pads the last message and links it to the one that comes next.
@@ -97,19 +150,28 @@ impl Outbound {
     ///
     /// # Errors
     /// The cryptography failed, which is this machine's fault.
-    pub fn seal(mut self) -> Result<Vec<u8>, ConnectionError> {
+    pub fn seal(mut self) -> Result<SealedFrame, ConnectionError> {
         match &self.key {
             OutboundKey::None => {}
             OutboundKey::Sign(signer) => {
-                let ends = self.starts.iter().skip(1).copied().chain([self.buffer.len()]);
-                for (start, end) in self.starts.iter().copied().zip(ends.collect::<Vec<_>>()) {
-                    let message = &mut self.buffer[start..end];
-                    let signature = signer.sign(&gmac_nonce(message), &[message]);
+                let end = self.buffer.len();
+                for (index, &start) in self.starts.iter().enumerate() {
+                    let next = self.starts.get(index + 1);
+                    let payload: &[u8] = if next.is_none() { &self.payload } else { &[] };
+                    let message = &mut self.buffer[start..next.copied().unwrap_or(usize::MAX).min(end)];
+                    let nonce = gmac_nonce(message);
+                    let signature = if payload.is_empty() {
+                        signer.sign(&nonce, &[message])
+                    } else {
+                        signer.sign(&nonce, &[message, payload])
+                    };
                     message[SIGNATURE_OFFSET..SIGNATURE_OFFSET + 16].copy_from_slice(&signature);
                 }
             }
             OutboundKey::Encrypt { cipher, nonces, nonce_len, session_id } => {
                 let nonce = nonces.next();
+                // Encryption has to write somewhere, and the payload is the caller's.
+                self.buffer.extend_from_slice(&std::mem::take(&mut self.payload));
                 let (head, data) = self.buffer.split_at_mut(PREFIX_LEN + TRANSFORM_LEN);
                 let mut header = TransformHeader {
                     signature: [0; 16],
@@ -123,9 +185,9 @@ impl Outbound {
                 head[PREFIX_LEN..].copy_from_slice(&encode_transform(&header));
             }
         }
-        let prefix = frame_prefix(self.buffer.len() - PREFIX_LEN);
+        let prefix = frame_prefix(self.len() - PREFIX_LEN);
         self.buffer[..PREFIX_LEN].copy_from_slice(&prefix);
-        Ok(self.buffer)
+        Ok(SealedFrame { head: self.buffer, payload: self.payload })
     }
 }
 
@@ -181,6 +243,15 @@ impl fmt::Debug for Inbound {
 }
 
 impl Inbound {
+    /// Whether opening takes long enough that another thread should do it.
+    pub fn is_heavy(&self) -> bool {
+        let keyed = match &self.key {
+            InboundKey::Plain(signers) => signers.iter().any(Option::is_some),
+            InboundKey::Encrypted { .. } => true,
+        };
+        keyed && self.frame.len() >= HEAVY
+    }
+
     /// Decrypts or verifies. Decrypts in place; nothing is copied.
     ///
     /// # Errors
@@ -194,12 +265,13 @@ impl Inbound {
                     .open(&header.nonce[..nonce_len], &head[TRANSFORM_AAD_OFFSET..], data, &header.signature)
                     .map_err(|_| PeerMisbehaved::BadSignature)?;
                 frame.advance(TRANSFORM_LEN);
-                let messages = split_compound(&frame.freeze())?;
+                let frame = frame.freeze();
+                let messages = split_compound(&frame)?;
                 let foreign = |h: &Header| h.message_id != u64::MAX && h.session_id != header.session_id;
                 if messages.iter().any(|(h, _)| foreign(h)) {
                     return Err(PeerMisbehaved::Unprotected("encrypted with its own session's key").into());
                 }
-                Ok(Opened { messages: with(messages, |_| Protection::Decrypted) })
+                Ok(Opened { messages: with(messages, |_| Protection::Decrypted), frame })
             }
             InboundKey::Plain(signers) => {
                 let mut frame = self.frame;
@@ -214,12 +286,14 @@ impl Inbound {
                     }
                     start += end;
                 }
-                let messages = split_compound(&frame.freeze())?;
+                let frame = frame.freeze();
+                let messages = split_compound(&frame)?;
                 let mut verified = signers.iter().map(Option::is_some);
                 Ok(Opened {
                     messages: with(messages, |_| {
                         if verified.next() == Some(true) { Protection::Verified } else { Protection::None }
                     }),
+                    frame,
                 })
             }
         }
@@ -261,4 +335,37 @@ fn with(
 #[derive(Debug)]
 pub struct Opened {
     pub(super) messages: Vec<(Header, Bytes, Protection)>,
+    frame: Bytes,
+}
+
+impl Opened {
+    /// The memory that the frame lies in, which the replies share: once nobody else has it, it can take another
+    /// frame.
+    pub fn memory(&self) -> Bytes {
+        self.frame.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Command, FileId, WriteRequest};
+
+    #[test]
+    fn a_payload_that_stays_where_it_is_makes_the_same_frame() {
+        for length in [SHARED_PAYLOAD - 1, SHARED_PAYLOAD, SHARED_PAYLOAD + 1] {
+            let data = Bytes::from((0..length).map(|i| i as u8).collect::<Vec<_>>());
+            let request =
+                Request::Write(WriteRequest { offset: 7, file_id: FileId::RELATED, flags: 0, data });
+            let frame = |last| {
+                let mut outbound = Outbound::new(OutboundKey::None, Vec::new());
+                outbound.push(Header::request(Command::Write, 3), &request, last);
+                outbound.seal().unwrap()
+            };
+            let (shared, copied) = (frame(true), frame(false));
+            assert_eq!(shared.payload.is_empty(), length < SHARED_PAYLOAD);
+            assert!(copied.payload.is_empty());
+            assert_eq!(shared.into_vec(), copied.into_vec());
+        }
+    }
 }

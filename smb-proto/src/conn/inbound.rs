@@ -102,7 +102,7 @@ impl Connection {
             self.last_activity = now;
             // What the server works on may take its time, but not what comes before the first session.
             let early = self.negotiated.is_none() || !self.logins.is_empty();
-            let waits = self.pending.values().any(|pending| pending.async_id.is_none() || early);
+            let waits = if early { !self.pending.is_empty() } else { self.unanswered > 0 };
             self.silent_since = match self.silent_since {
                 Some(since) if early && waits => Some(since),
                 _ => waits.then_some(now),
@@ -144,7 +144,9 @@ impl Connection {
         if let (NtStatus::PENDING, Route::Async { async_id }) = (status, header.route) {
             // Interim responses are not signed ([MS-SMB2] 3.3.4.2).
             check_protection(false, pending.encrypted, protection)?;
-            pending.async_id = Some(async_id);
+            if pending.async_id.replace(async_id).is_none() {
+                self.unanswered = self.unanswered.saturating_sub(1);
+            }
             pending.interims += 1;
             if pending.interims > MAX_INTERIMS {
                 return Err(PeerMisbehaved::TooManyPending.into());
@@ -163,6 +165,9 @@ impl Connection {
         }
         check_protection(pending.signed, pending.encrypted, protection)?;
         let Some(pending) = self.pending.remove(&header.message_id) else { return Ok(()) };
+        if pending.async_id.is_none() {
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
         self.credits.finished(pending.charge);
         self.credits.grant(header.credits);
         self.reply(now, pending, header, message, status)

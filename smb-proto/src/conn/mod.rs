@@ -29,7 +29,7 @@ use std::time::Instant;
 
 pub use config::{ConnectionConfig, SessionConfig};
 pub use error::{ConnectionError, PeerIncompatible, PeerMisbehaved, RequestError, SessionError};
-pub use frame::{Inbound, Opened, Outbound, PREFIX_LEN, Protection};
+pub use frame::{Inbound, Opened, Outbound, PREFIX_LEN, Protection, SealedFrame};
 pub use negotiation::Negotiated;
 pub use request::{Chain, Event, Reply, Token};
 
@@ -46,6 +46,10 @@ use session::{Login, Session};
 /// Room in a frame beside its payload: headers, names, contexts, other members of a chain.
 const FRAME_SLACK: usize = 1 << 17;
 
+/// How many sent frames' buffers to keep, and how large at most: an encrypted write of the largest usual size.
+const SPARE_BUFFERS: usize = 16;
+const SPARE_BYTES: usize = (1 << 20) + FRAME_SLACK;
+
 /// One transport connection to a server.
 pub struct Connection {
     config: ConnectionConfig,
@@ -59,11 +63,15 @@ pub struct Connection {
     next_token: u64,
     queue: VecDeque<Queued>,
     pending: HashMap<u64, Pending>,
+    /// How many of `pending` have no interim response.
+    unanswered: usize,
     chains: HashMap<Token, Waiting>,
     deadlines: BTreeSet<(Instant, Token)>,
     logins: HashMap<Token, Login>,
     sessions: HashMap<u64, Session>,
     out: VecDeque<Outbound>,
+    /// Buffers of frames that were sent, for those to come.
+    spare: Vec<Vec<u8>>,
     events: VecDeque<Event>,
     /// Since when an answer has been due: the last frame received, or the first sent after that.
     silent_since: Option<Instant>,
@@ -148,11 +156,13 @@ impl Connection {
             next_token: 0,
             queue: VecDeque::new(),
             pending: HashMap::new(),
+            unanswered: 0,
             chains: HashMap::new(),
             deadlines: BTreeSet::new(),
             logins: HashMap::new(),
             sessions: HashMap::new(),
             out: VecDeque::new(),
+            spare: Vec::new(),
             events: VecDeque::new(),
             silent_since: None,
             last_activity: now,
@@ -260,8 +270,8 @@ impl Connection {
                 Some(async_id) => Route::Async { async_id },
                 None => Route::Sync { tree_id: 0 },
             };
-            let mut outbound = Outbound::new(key, 68);
-            outbound.push(header, |w| Request::Cancel(Empty).encode(w));
+            let mut outbound = Outbound::new(key, Vec::new());
+            outbound.push(header, &Request::Cancel(Empty), true);
             self.out.push_back(outbound);
         }
     }
@@ -285,6 +295,7 @@ impl Connection {
         self.closed = Some(reason.clone());
         self.queue.clear();
         self.pending.clear();
+        self.unanswered = 0;
         self.out.clear();
         self.deadlines.clear();
         let chains: Vec<_> = self.chains.drain().collect();
@@ -306,6 +317,13 @@ impl Connection {
     /// The next frame to send.
     pub fn poll_transmit(&mut self) -> Option<Outbound> {
         self.out.pop_front()
+    }
+
+    /// Takes back what [`SealedFrame::head`] was, once it is sent, to build another frame in.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_BUFFERS && (1..=SPARE_BYTES).contains(&buffer.capacity()) {
+            self.spare.push(buffer);
+        }
     }
 
     /// The next thing that happened.
@@ -428,7 +446,7 @@ impl Connection {
                 }
                 self.probed = false;
                 if let Some(stuck) = self.queue.pop_front() {
-                    self.finish_chain(stuck.token, Err(RequestError::NotEnoughCredits));
+                    self.unaffordable(stuck);
                 }
                 continue;
             }
@@ -438,6 +456,18 @@ impl Connection {
             if let Some(queued) = self.queue.pop_front() {
                 self.transmit(now, queued);
             }
+        }
+    }
+
+    /// The server will never have the credits for this chain, but perhaps for its requests one at a time.
+    fn unaffordable(&mut self, stuck: Queued) {
+        let Queued { token, requests, .. } = stuck;
+        match self.chains.get(&token) {
+            Some(Waiting { purpose: Purpose::Caller, abandoned: false, .. }) => {
+                self.forget_chain(token);
+                self.events.push_back(Event::Unaffordable { token, requests });
+            }
+            _ => self.finish_chain(token, Err(RequestError::NotEnoughCredits)),
         }
     }
 
@@ -454,8 +484,7 @@ impl Connection {
             || requests.iter().any(|r| matches!(r, Request::TreeConnect(_)));
         let key =
             session.map_or(OutboundKey::None, |session| session.outbound(session_id, tree_id, must_sign));
-        let capacity = requests.iter().map(size_hint).sum();
-        let mut outbound = Outbound::new(key, capacity);
+        let mut outbound = Outbound::new(key, self.spare.pop().unwrap_or_default());
         let (signed, encrypted) = (outbound.signs(), outbound.encrypts());
         for (index, request) in requests.iter().enumerate() {
             let charge = self.credits.charge(request);
@@ -470,7 +499,7 @@ impl Connection {
                 header.flags |= HeaderFlags::RELATED_OPERATIONS;
                 outbound.chain();
             }
-            outbound.push(header, |w| request.encode(w));
+            outbound.push(header, request, index + 1 == requests.len());
             waiting.message_ids.push(message_id);
             let pending = Pending {
                 token,
@@ -486,6 +515,7 @@ impl Connection {
                 cancelled: false,
             };
             self.pending.insert(message_id, pending);
+            self.unanswered += 1;
         }
         match waiting.purpose {
             Purpose::Negotiate => self.preauth.update(outbound.message()),
@@ -545,15 +575,4 @@ impl Connection {
             && self.config.max_dialect >= Dialect::Smb300
             && self.sessions.get(&session_id).is_some_and(Session::has_key)
     }
-}
-
-/// About how many bytes a request takes.
-fn size_hint(request: &Request) -> usize {
-    let payload = match request {
-        Request::Write(body) => body.data.len(),
-        Request::Ioctl(body) => body.input.len(),
-        Request::SetInfo(body) => body.data.len(),
-        _ => 64,
-    };
-    crate::wire::HEADER_LEN + 192 + payload
 }

@@ -81,6 +81,13 @@ pub enum Event {
         /// The replies in the order of the requests.
         result: Result<Vec<Reply>, RequestError>,
     },
+    /// The server grants too few credits to send this chain ever. Its requests may go one at a time.
+    Unaffordable {
+        /// As given by [`super::Connection::send`].
+        token: Token,
+        /// What was to be sent.
+        requests: Vec<Request>,
+    },
     /// The server takes an oplock or a lease back.
     Break(BreakBody),
     /// The connection is over; each waiting chain got its [`Event::Done`] before.

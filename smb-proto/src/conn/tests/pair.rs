@@ -296,7 +296,7 @@ impl Pair {
         let mut all = Vec::new();
         while let Some(outbound) = self.client.poll_transmit() {
             let encrypted = outbound.encrypts();
-            let frame = outbound.seal().unwrap();
+            let frame = outbound.seal().unwrap().into_vec();
             for (header, message) in self.server.receive(&frame) {
                 let request = Request::decode(header.command, &message).unwrap();
                 self.server.seen.push((header.clone(), request.clone()));

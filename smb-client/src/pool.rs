@@ -1,0 +1,114 @@
+//! Large buffers that are used again once nobody holds what was in them.
+//!
+//! A fresh buffer costs a page fault for each 4 KiB, which is dearer than the copy from the socket.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+
+/// The allocator serves what is smaller from memory it has.
+const SMALLEST: usize = 128 << 10;
+/// How many buffers to keep an eye on.
+const MOST: usize = 128;
+/// How many of them to try: the oldest are the likeliest to be free.
+const TRIES: usize = 8;
+
+/// Hands out buffers, and takes each back by itself when the last [`Bytes`] of it is dropped.
+#[derive(Debug, Default)]
+pub struct BufferPool {
+    /// What was filled, oldest first; free where no other handle exists.
+    lent: Mutex<VecDeque<Bytes>>,
+}
+
+impl BufferPool {
+    /// An empty pool.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An empty buffer with room for `capacity` bytes.
+    pub fn take(&self, capacity: usize) -> BytesMut {
+        if capacity < SMALLEST {
+            return BytesMut::with_capacity(capacity);
+        }
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        for index in 0..lent.len().min(TRIES) {
+            // Whoever keeps a small piece should not keep a large buffer for it.
+            let fits = |buffer: &Bytes| buffer.len() >= capacity / 2 && buffer.len() / 2 <= capacity;
+            if !lent.get(index).is_some_and(|buffer| fits(buffer) && buffer.is_unique()) {
+                continue;
+            }
+            if let Some(Ok(mut buffer)) = lent.remove(index).map(Bytes::try_into_mut) {
+                buffer.clear();
+                if buffer.try_reclaim(capacity) {
+                    return buffer;
+                }
+            }
+        }
+        drop(lent);
+        // A little more than asked for, so that the next one, a header larger, fits as well.
+        BytesMut::with_capacity((capacity + 512).next_multiple_of(4096))
+    }
+
+    /// Remembers a buffer for use after its other handles are gone. `whole` must span all that was filled.
+    pub fn lend(&self, whole: Bytes) {
+        if whole.len() < SMALLEST / 2 {
+            return;
+        }
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        if lent.len() >= MOST {
+            lent.pop_front();
+        }
+        lent.push_back(whole);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = 1 << 20;
+
+    fn filled(pool: &BufferPool) -> Bytes {
+        let mut buffer = pool.take(LARGE);
+        buffer.resize(LARGE, 7);
+        let whole = buffer.freeze();
+        pool.lend(whole.clone());
+        whole
+    }
+
+    #[test]
+    fn a_buffer_comes_back_when_its_last_piece_is_dropped() {
+        let pool = BufferPool::new();
+        let first = filled(&pool);
+        let at = first.as_ptr();
+        let piece = first.slice(100..200);
+        drop(first);
+        assert_ne!(pool.take(LARGE).as_ptr(), at, "a piece of it is still in use");
+        drop(piece);
+        let again = pool.take(LARGE);
+        assert_eq!(again.as_ptr(), at);
+        assert!(again.is_empty() && again.capacity() >= LARGE);
+    }
+
+    #[test]
+    fn what_was_cut_from_the_front_comes_back_too() {
+        let pool = BufferPool::new();
+        let mut buffer = pool.take(LARGE);
+        let at = buffer.as_ptr();
+        buffer.resize(LARGE, 1);
+        let _ = buffer.split_to(52);
+        pool.lend(buffer.freeze());
+        let again = pool.take(LARGE).as_ptr() as usize;
+        assert!((at as usize..at as usize + 4096).contains(&again), "{at:?} {again:x}");
+    }
+
+    #[test]
+    fn small_requests_do_not_take_large_buffers() {
+        let pool = BufferPool::new();
+        drop(filled(&pool));
+        assert!(pool.take(LARGE / 4).capacity() < LARGE);
+        assert!(pool.take(100).capacity() < 4096);
+    }
+}
