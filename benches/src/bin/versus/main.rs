@@ -4,6 +4,8 @@
 //! `target/release/sharefs`.
 
 #[cfg(unix)]
+mod measure;
+#[cfg(unix)]
 mod versus;
 
 #[cfg(unix)]
