@@ -13,6 +13,9 @@ pub mod auth;
 pub mod conn;
 pub mod crypto;
 pub mod fscc;
+pub mod fsctl;
+pub mod rpc;
+pub mod security;
 pub mod status;
 pub mod wire;
 

@@ -30,6 +30,18 @@ bitflags::bitflags! {
         const NOT_CONTENT_INDEXED = 0x0000_2000;
         /// `FILE_ATTRIBUTE_ENCRYPTED`
         const ENCRYPTED = 0x0000_4000;
+        /// `FILE_ATTRIBUTE_INTEGRITY_STREAM`
+        const INTEGRITY_STREAM = 0x0000_8000;
+        /// `FILE_ATTRIBUTE_NO_SCRUB_DATA`
+        const NO_SCRUB_DATA = 0x0002_0000;
+        /// `FILE_ATTRIBUTE_RECALL_ON_OPEN`
+        const RECALL_ON_OPEN = 0x0004_0000;
+        /// `FILE_ATTRIBUTE_PINNED`
+        const PINNED = 0x0008_0000;
+        /// `FILE_ATTRIBUTE_UNPINNED`
+        const UNPINNED = 0x0010_0000;
+        /// `FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS`
+        const RECALL_ON_DATA_ACCESS = 0x0040_0000;
         // Bits without a name are the server's business and survive a round trip.
         const _ = !0;
     }

@@ -1,11 +1,12 @@
-//! Directory entries ([MS-FSCC] 2.4.18) and change notifications ([MS-FSCC] 2.7.1).
+//! Directory entries ([MS-FSCC] 2.4.21) and change notifications ([MS-FSCC] 2.7.1).
 
 use bytes::Bytes;
 
 use super::FileAttributes;
+use super::chain::{decode_chain, encode_chain};
 use crate::wire::{DecodeError, FileTimes, Reader, Wire, Writer, len32, utf16_len, utf16_to_string};
 
-/// `FileIdBothDirectoryInformation` ([MS-FSCC] 2.4.18), without the 8.3 name.
+/// `FileIdBothDirectoryInformation` ([MS-FSCC] 2.4.21), without the 8.3 name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DirectoryEntry {
     /// Where the server says the entry stands; mostly 0.
@@ -80,42 +81,6 @@ impl NotifyEntry {
         let length = r.u32()? as usize;
         Ok(Self { action, name: utf16_to_string(&r.bytes(length)?)? })
     }
-}
-
-/// Writes a list whose elements begin with the distance to the next, aligned to `alignment`.
-fn encode_chain<T>(items: &[T], alignment: usize, encode: impl Fn(&T, &mut Writer<'_>)) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut w = Writer::new(&mut out);
-    for (i, item) in items.iter().enumerate() {
-        let start = w.position();
-        w.u32(0);
-        encode(item, &mut w);
-        if i + 1 < items.len() {
-            w.align(alignment);
-            w.patch_u32(start, len32(w.position() - start));
-        }
-    }
-    out
-}
-
-/// Reads such a list. Each element must take at least `fixed` bytes and sees only its own, so the loop ends and the
-/// result cannot be larger than the buffer pays for.
-fn decode_chain<T>(
-    data: &Bytes,
-    fixed: usize,
-    decode: impl Fn(&mut Reader<'_>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
-    let mut items = Vec::new();
-    let mut rest = data.clone();
-    while !rest.is_empty() {
-        let item = match Reader::new(&rest, 0).u32()? as usize {
-            0 => std::mem::take(&mut rest),
-            next if next >= fixed && next <= rest.len() => rest.split_to(next),
-            _ => return Err(DecodeError::OutOfBounds("next entry")),
-        };
-        items.push(decode(&mut Reader::new(&item, 4))?);
-    }
-    Ok(items)
 }
 
 /// Writes entries as a QUERY_DIRECTORY answer has them.

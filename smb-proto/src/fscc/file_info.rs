@@ -2,42 +2,11 @@
 
 use bytes::Bytes;
 
-use super::FileAttributes;
-use crate::wire::{DecodeError, FileTimes, Reader, Wire, Writer, len32, utf16_len, utf16_to_string};
-
-/// Numbers of the file information classes that this crate can read or write ([MS-FSCC] 2.4).
-pub mod file_class {
-    /// `FileBothDirectoryInformation`
-    pub const BOTH_DIRECTORY: u8 = 3;
-    /// `FileBasicInformation`
-    pub const BASIC: u8 = 4;
-    /// `FileStandardInformation`
-    pub const STANDARD: u8 = 5;
-    /// `FileInternalInformation`
-    pub const INTERNAL: u8 = 6;
-    /// `FileRenameInformation`
-    pub const RENAME: u8 = 10;
-    /// `FileLinkInformation`
-    pub const LINK: u8 = 11;
-    /// `FileDispositionInformation`
-    pub const DISPOSITION: u8 = 13;
-    /// `FileAllInformation`
-    pub const ALL: u8 = 18;
-    /// `FileAllocationInformation`
-    pub const ALLOCATION: u8 = 19;
-    /// `FileEndOfFileInformation`
-    pub const END_OF_FILE: u8 = 20;
-    /// `FileNetworkOpenInformation`
-    pub const NETWORK_OPEN: u8 = 34;
-    /// `FileAttributeTagInformation`
-    pub const ATTRIBUTE_TAG: u8 = 35;
-    /// `FileIdBothDirectoryInformation`
-    pub const ID_BOTH_DIRECTORY: u8 = 37;
-    /// `FileDispositionInformationEx`
-    pub const DISPOSITION_EX: u8 = 64;
-    /// `FileRenameInformationEx`
-    pub const RENAME_EX: u8 = 65;
-}
+use super::{FileAttributes, FileMode};
+use crate::wire::{
+    AccessMask, DecodeError, FileTimes, Reader, Wire, Writer, flags_on_wire, len32, utf16_len,
+    utf16_to_string,
+};
 
 /// `FileBasicInformation` ([MS-FSCC] 2.4.7). In a set request zero times and zero attributes mean "as it is".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +68,7 @@ impl Wire for StandardInfo {
     }
 }
 
-/// `FileAllInformation` ([MS-FSCC] 2.4.2); its extended attributes size, access, mode and alignment are left out.
+/// `FileAllInformation` ([MS-FSCC] 2.4.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllInfo {
     /// Times and attributes.
@@ -108,6 +77,16 @@ pub struct AllInfo {
     pub standard: StandardInfo,
     /// The file's number on its volume, 0 where the server has none.
     pub index_number: u64,
+    /// Bytes of extended attributes.
+    pub ea_size: u32,
+    /// What this open may do.
+    pub access: AccessMask,
+    /// Where the open stands.
+    pub position: u64,
+    /// How the file was opened.
+    pub mode: FileMode,
+    /// What buffers must be aligned to, less one.
+    pub alignment: u32,
     /// The name; what it is relative to varies with the server.
     pub name: String,
 }
@@ -117,7 +96,11 @@ impl Wire for AllInfo {
         self.basic.encode(w);
         self.standard.encode(w);
         w.u64(self.index_number);
-        w.zeros(4 + 4 + 8 + 4 + 4);
+        w.u32(self.ea_size);
+        self.access.encode(w);
+        w.u64(self.position);
+        self.mode.encode(w);
+        w.u32(self.alignment);
         w.u32(len32(utf16_len(&self.name)));
         w.utf16(&self.name);
     }
@@ -126,11 +109,15 @@ impl Wire for AllInfo {
         let basic = BasicInfo::decode(r)?;
         let standard = StandardInfo::decode(r)?;
         let index_number = r.u64()?;
-        r.skip(4 + 4 + 8 + 4 + 4)?;
+        let ea_size = r.u32()?;
+        let access = AccessMask::decode(r)?;
+        let position = r.u64()?;
+        let mode = FileMode::decode(r)?;
+        let alignment = r.u32()?;
         // The query's buffer may end inside the name (STATUS_BUFFER_OVERFLOW): what is there will do.
         let length = (r.u32()? as usize).min(r.remaining()) & !1;
         let name = utf16_to_string(&r.bytes(length)?)?;
-        Ok(Self { basic, standard, index_number, name })
+        Ok(Self { basic, standard, index_number, ea_size, access, position, mode, alignment, name })
     }
 }
 
@@ -226,9 +213,15 @@ bitflags::bitflags! {
         const POSIX_SEMANTICS = 0x02;
         /// A read-only file too.
         const IGNORE_READONLY_ATTRIBUTE = 0x10;
+        /// Fail where another maps the file as an image.
+        const FORCE_IMAGE_SECTION_CHECK = 0x04;
+        /// Set or clear deletion on close of this open, not of the file.
+        const ON_CLOSE = 0x08;
         const _ = !0;
     }
 }
+
+flags_on_wire!(DispositionFlags: u32);
 
 /// A structure as a buffer of its own, for a set request.
 pub fn to_bytes(info: &impl Wire) -> Bytes {

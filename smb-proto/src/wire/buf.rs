@@ -1,6 +1,7 @@
 //! Cursors over wire bytes: everything is little-endian, offsets count from the message's header.
 
 use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
 
@@ -44,6 +45,29 @@ impl fmt::Display for Guid {
             b[9]
         )?;
         b[10..].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Guid {
+    type Err = DecodeError;
+
+    /// Reads what [`Display`](fmt::Display) writes, in either case, with or without braces.
+    fn from_str(text: &str) -> Result<Self, DecodeError> {
+        // Where each byte's two digits stand: the first three groups are numbers, the rest are bytes.
+        const DIGITS: [usize; 16] = [6, 4, 2, 0, 11, 9, 16, 14, 19, 21, 24, 26, 28, 30, 32, 34];
+        let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text).as_bytes();
+        let digit = |at: usize| inner.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        if inner.len() != 36 || [8, 13, 18, 23].iter().any(|at| inner.get(*at) != Some(&b'-')) {
+            return Err(DecodeError::Invalid("GUID"));
+        }
+        let mut guid = [0; 16];
+        for (byte, at) in guid.iter_mut().zip(DIGITS) {
+            let (Some(high), Some(low)) = (digit(at), digit(at + 1)) else {
+                return Err(DecodeError::Invalid("GUID"));
+            };
+            *byte = (high << 4 | low) as u8;
+        }
+        Ok(Self(guid))
     }
 }
 
@@ -126,6 +150,24 @@ impl<'a> Reader<'a> {
         let bytes = self.message.slice(self.position..self.position + count);
         self.position += count;
         Ok(bytes)
+    }
+
+    /// All that follows, shared with the message.
+    pub fn rest(&mut self) -> Bytes {
+        let bytes = self.message.slice(self.position.min(self.message.len())..);
+        self.position = self.message.len().max(self.position);
+        bytes
+    }
+
+    /// The next `length` bytes as UTF-16 text.
+    pub fn utf16(&mut self, length: usize) -> Result<String, DecodeError> {
+        utf16_to_string(&self.bytes(length)?)
+    }
+
+    /// Passes over the padding up to a multiple of `alignment`; the last of it may be missing.
+    pub fn align(&mut self, alignment: usize) {
+        let padding = self.position.next_multiple_of(alignment) - self.position;
+        self.position += padding.min(self.remaining());
     }
 
     /// The buffer at `offset` from the message's start, shared with the message.
@@ -277,6 +319,20 @@ mod tests {
         assert_eq!(reader.u32(), Err(DecodeError::Truncated));
         assert_eq!(reader.u16(), Ok(0x0201));
         assert_eq!(Reader::new(&message, 9).u8(), Err(DecodeError::Truncated));
+    }
+
+    #[test]
+    fn a_guid_reads_as_it_is_written() {
+        let guid = Guid([
+            0xC8, 0x4F, 0x32, 0x4B, 0x70, 0x16, 0xD3, 0x01, 0x12, 0x78, 0x5A, 0x47, 0xBF, 0x6E, 0xE1, 0x88,
+        ]);
+        assert_eq!(guid.to_string(), "4b324fc8-1670-01d3-1278-5a47bf6ee188");
+        assert_eq!("4B324FC8-1670-01d3-1278-5a47bf6ee188".parse(), Ok(guid));
+        assert_eq!("{4b324fc8-1670-01d3-1278-5a47bf6ee188}".parse(), Ok(guid));
+        for text in ["", "4b324fc8-1670-01d3-1278-5a47bf6ee18", "4b324fc8-1670-01d3-1278-5a47bf6ee1g8", "ää"]
+        {
+            assert!(text.parse::<Guid>().is_err(), "{text}");
+        }
     }
 
     #[test]

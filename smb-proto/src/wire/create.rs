@@ -1,11 +1,11 @@
 //! CREATE ([MS-SMB2] 2.2.13, 2.2.14).
 
 use super::buf::{DecodeError, Reader, Wire, Writer, len16, utf16_len, utf16_to_string};
-use super::create_context::CreateContext;
+use super::create_context::{CreateContext, Direction};
 use crate::fscc::{FileAttributes, FileTime};
 
 /// An open on the server ([MS-SMB2] 2.2.14.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FileId {
     /// Survives a reconnect of a durable open.
     pub persistent: u64,
@@ -61,6 +61,8 @@ bitflags::bitflags! {
         const WRITE_OWNER = 0x0008_0000;
         /// `SYNCHRONIZE`
         const SYNCHRONIZE = 0x0010_0000;
+        /// `ACCESS_SYSTEM_SECURITY`
+        const ACCESS_SYSTEM_SECURITY = 0x0100_0000;
         /// `MAXIMUM_ALLOWED`
         const MAXIMUM_ALLOWED = 0x0200_0000;
         /// `GENERIC_ALL`
@@ -101,16 +103,32 @@ bitflags::bitflags! {
         const SEQUENTIAL_ONLY = 0x0000_0004;
         /// `FILE_NO_INTERMEDIATE_BUFFERING`
         const NO_INTERMEDIATE_BUFFERING = 0x0000_0008;
+        /// `FILE_SYNCHRONOUS_IO_ALERT`; servers ignore it
+        const SYNCHRONOUS_IO_ALERT = 0x0000_0010;
+        /// `FILE_SYNCHRONOUS_IO_NONALERT`; servers ignore it
+        const SYNCHRONOUS_IO_NONALERT = 0x0000_0020;
         /// `FILE_NON_DIRECTORY_FILE`
         const NON_DIRECTORY_FILE = 0x0000_0040;
+        /// `FILE_COMPLETE_IF_OPLOCKED`
+        const COMPLETE_IF_OPLOCKED = 0x0000_0100;
+        /// `FILE_NO_EA_KNOWLEDGE`
+        const NO_EA_KNOWLEDGE = 0x0000_0200;
         /// `FILE_RANDOM_ACCESS`
         const RANDOM_ACCESS = 0x0000_0800;
         /// `FILE_DELETE_ON_CLOSE`
         const DELETE_ON_CLOSE = 0x0000_1000;
+        /// `FILE_OPEN_BY_FILE_ID`
+        const OPEN_BY_FILE_ID = 0x0000_2000;
         /// `FILE_OPEN_FOR_BACKUP_INTENT`
         const OPEN_FOR_BACKUP_INTENT = 0x0000_4000;
+        /// `FILE_NO_COMPRESSION`
+        const NO_COMPRESSION = 0x0000_8000;
+        /// `FILE_RESERVE_OPFILTER`
+        const RESERVE_OPFILTER = 0x0010_0000;
         /// `FILE_OPEN_REPARSE_POINT`
         const OPEN_REPARSE_POINT = 0x0020_0000;
+        /// `FILE_OPEN_NO_RECALL`
+        const OPEN_NO_RECALL = 0x0040_0000;
         const _ = !0;
     }
 }
@@ -265,8 +283,10 @@ impl Wire for CreateRequest {
         let contexts_offset = r.u32()? as usize;
         let contexts_length = r.u32()? as usize;
         let name = utf16_to_string(&r.at(name_offset, name_length, "file name")?)?;
-        let contexts =
-            CreateContext::decode_list(&r.at(contexts_offset, contexts_length, "create contexts")?)?;
+        let contexts = CreateContext::decode_list(
+            &r.at(contexts_offset, contexts_length, "create contexts")?,
+            Direction::Request,
+        )?;
         Ok(Self {
             oplock,
             impersonation,
@@ -371,7 +391,8 @@ impl Wire for CreateResponse {
         let file_id = FileId::decode(r)?;
         let offset = r.u32()? as usize;
         let length = r.u32()? as usize;
-        let contexts = CreateContext::decode_list(&r.at(offset, length, "create contexts")?)?;
+        let contexts =
+            CreateContext::decode_list(&r.at(offset, length, "create contexts")?, Direction::Response)?;
         Ok(Self { oplock, flags, action, times, allocation_size, end_of_file, attributes, file_id, contexts })
     }
 }

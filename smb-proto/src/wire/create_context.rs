@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::buf::{DecodeError, Guid, Reader, Wire, Writer, len16, len32};
 use super::create::FileId;
-use crate::fscc::FileTime;
+use crate::fscc::{ExtendedAttribute, FileTime, POSIX_EXTENSIONS, decode_eas, encode_eas};
+use crate::security::{SecurityDescriptor, Sid};
 use crate::status::NtStatus;
 
 bitflags::bitflags! {
@@ -43,12 +44,31 @@ pub struct LeaseV2 {
     pub epoch: u16,
 }
 
+/// Which way a message goes: some contexts look alike and mean something else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Request,
+    Response,
+}
+
+/// `App Instance ID` ([MS-SMB2] 2.2.13.2.13).
+const APP_INSTANCE_ID: [u8; 16] =
+    [0x45, 0xBC, 0xA6, 0x6A, 0xEF, 0xA7, 0xF7, 0x4A, 0x90, 0x08, 0xFA, 0x46, 0x2E, 0x14, 0x4D, 0x74];
+/// `App Instance Version` ([MS-SMB2] 2.2.13.2.15).
+const APP_INSTANCE_VERSION: [u8; 16] =
+    [0xB9, 0x82, 0xD0, 0xB7, 0x3B, 0x56, 0x07, 0x4F, 0xA0, 0x7B, 0x52, 0x4A, 0x81, 0x16, 0xA0, 0x10];
+/// `SVHDX_OPEN_DEVICE_CONTEXT` ([MS-SMB2] 2.2.13.2.14).
+const SHARED_DISK: [u8; 16] =
+    [0x9C, 0xCB, 0xCF, 0x9E, 0x04, 0xC1, 0xE6, 0x43, 0x98, 0x0E, 0x15, 0x8D, 0xA1, 0xF6, 0xEC, 0x83];
+
 /// A create context. Request and response forms of one name differ; each is a variant of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CreateContext {
-    /// `MxAc` request: tell me the maximal access. (A request with a time stamp reads as the response.)
+    /// `MxAc` request: tell me the maximal access.
     QueryMaximalAccess,
+    /// `MxAc` request: tell me the maximal access unless the file is as old as this.
+    QueryMaximalAccessSince(FileTime),
     /// `MxAc` response.
     MaximalAccess {
         /// Whether the server could tell.
@@ -102,7 +122,42 @@ pub enum CreateContext {
     AllocationSize(u64),
     /// `TWrp`: open the state of that time.
     TimeWarp(FileTime),
-    /// `SecD`, `ExtA` or any other, as it is.
+    /// `ExtA`: extended attributes of a new file.
+    ExtendedAttributes(Vec<ExtendedAttribute>),
+    /// `SecD`: a new file's security descriptor.
+    SecurityDescriptor(SecurityDescriptor),
+    /// App Instance ID: opens of one application, whichever machine it moves to.
+    AppInstanceId(Guid),
+    /// App Instance Version: which of two such opens is the later one.
+    AppInstanceVersion {
+        /// The more significant half.
+        high: u64,
+        /// The less significant half.
+        low: u64,
+    },
+    /// `SVHDX_OPEN_DEVICE_CONTEXT`: a shared virtual disk, as it is.
+    SharedDisk(Bytes),
+    /// `AAPL`: Apple's extensions, as they are.
+    Apple(Bytes),
+    /// The POSIX extensions' request: open with POSIX semantics, create with this mode.
+    PosixRequest {
+        /// Permissions of a new file.
+        mode: u32,
+    },
+    /// The POSIX extensions' response.
+    PosixResponse {
+        /// Hard links.
+        links: u32,
+        /// Which kind of reparse point it is, 0 for none.
+        reparse_tag: u32,
+        /// Permissions.
+        mode: u32,
+        /// The owner.
+        owner: Sid,
+        /// The group.
+        group: Sid,
+    },
+    /// Any other, as it is.
     Other {
         /// The context's name.
         name: Bytes,
@@ -114,7 +169,9 @@ pub enum CreateContext {
 impl CreateContext {
     fn name(&self) -> &[u8] {
         match self {
-            Self::QueryMaximalAccess | Self::MaximalAccess { .. } => b"MxAc",
+            Self::QueryMaximalAccess | Self::QueryMaximalAccessSince(_) | Self::MaximalAccess { .. } => {
+                b"MxAc"
+            }
             Self::QueryOnDiskId | Self::OnDiskId { .. } => b"QFid",
             Self::Lease(_) => b"RqLs",
             Self::DurableRequest | Self::DurableGranted => b"DHnQ",
@@ -123,6 +180,13 @@ impl CreateContext {
             Self::DurableV2Reconnect { .. } => b"DH2C",
             Self::AllocationSize(_) => b"AlSi",
             Self::TimeWarp(_) => b"TWrp",
+            Self::ExtendedAttributes(_) => b"ExtA",
+            Self::SecurityDescriptor(_) => b"SecD",
+            Self::AppInstanceId(_) => &APP_INSTANCE_ID,
+            Self::AppInstanceVersion { .. } => &APP_INSTANCE_VERSION,
+            Self::SharedDisk(_) => &SHARED_DISK,
+            Self::Apple(_) => b"AAPL",
+            Self::PosixRequest { .. } | Self::PosixResponse { .. } => &POSIX_EXTENSIONS,
             Self::Other { name, .. } => name,
         }
     }
@@ -169,17 +233,42 @@ impl CreateContext {
                 w.u32(*flags);
             }
             Self::AllocationSize(size) => w.u64(*size),
-            Self::TimeWarp(time) => w.u64(time.0),
+            Self::TimeWarp(time) | Self::QueryMaximalAccessSince(time) => w.u64(time.0),
+            Self::ExtendedAttributes(list) => w.bytes(&encode_eas(list)),
+            Self::SecurityDescriptor(descriptor) => descriptor.encode(w),
+            Self::AppInstanceId(id) => {
+                w.u16(20);
+                w.u16(0);
+                id.encode(w);
+            }
+            Self::AppInstanceVersion { high, low } => {
+                w.u16(24);
+                w.u16(0);
+                w.u32(0);
+                w.u64(*high);
+                w.u64(*low);
+            }
+            Self::SharedDisk(data) | Self::Apple(data) => w.bytes(data),
+            Self::PosixRequest { mode } => w.u32(*mode),
+            Self::PosixResponse { links, reparse_tag, mode, owner, group } => {
+                w.u32(*links);
+                w.u32(*reparse_tag);
+                w.u32(*mode);
+                owner.encode(w);
+                group.encode(w);
+            }
             Self::Other { data, .. } => w.bytes(data),
         }
     }
 
-    fn decode_data(name: Bytes, data: Bytes) -> Result<Self, DecodeError> {
+    fn decode_data(name: Bytes, data: Bytes, direction: Direction) -> Result<Self, DecodeError> {
         let r = &mut Reader::new(&data, 0);
         Ok(match (&name[..], data.len()) {
             (b"MxAc", 0) => Self::QueryMaximalAccess,
-            // A request's time stamp has the same length; only the direction tells them apart, and no
-            // client of ours sends one.
+            // Only the direction tells the time stamp from the answer.
+            (b"MxAc", 8) if direction == Direction::Request => {
+                Self::QueryMaximalAccessSince(FileTime(r.u64()?))
+            }
             (b"MxAc", 8) => Self::MaximalAccess { status: NtStatus(r.u32()?), access: r.u32()? },
             (b"QFid", 0) => Self::QueryOnDiskId,
             (b"QFid", 32) => Self::OnDiskId { file: r.u64()?, volume: r.u64()? },
@@ -211,6 +300,30 @@ impl CreateContext {
             },
             (b"AlSi", 8) => Self::AllocationSize(r.u64()?),
             (b"TWrp", 8) => Self::TimeWarp(FileTime(r.u64()?)),
+            (b"ExtA", _) => Self::ExtendedAttributes(decode_eas(&data)?),
+            (b"SecD", _) => Self::SecurityDescriptor(SecurityDescriptor::decode(r)?),
+            (b"AAPL", _) => Self::Apple(data),
+            (name, _) if *name == SHARED_DISK => Self::SharedDisk(data),
+            (name, _) if *name == APP_INSTANCE_ID => {
+                r.structure_size(20)?;
+                r.u16()?;
+                Self::AppInstanceId(r.guid()?)
+            }
+            (name, _) if *name == APP_INSTANCE_VERSION => {
+                r.structure_size(24)?;
+                r.skip(6)?;
+                Self::AppInstanceVersion { high: r.u64()?, low: r.u64()? }
+            }
+            (name, _) if *name == POSIX_EXTENSIONS && direction == Direction::Request => {
+                Self::PosixRequest { mode: r.u32()? }
+            }
+            (name, _) if *name == POSIX_EXTENSIONS => Self::PosixResponse {
+                links: r.u32()?,
+                reparse_tag: r.u32()?,
+                mode: r.u32()?,
+                owner: Sid::decode(r)?,
+                group: Sid::decode(r)?,
+            },
             (b"MxAc" | b"QFid" | b"RqLs" | b"DHnQ" | b"DHnC" | b"DH2Q" | b"DH2C" | b"AlSi" | b"TWrp", _) => {
                 return Err(DecodeError::Invalid("create context length"));
             }
@@ -254,7 +367,7 @@ impl CreateContext {
     }
 
     /// Reads a list; the bytes are exactly the list.
-    pub(super) fn decode_list(list: &Bytes) -> Result<Vec<Self>, DecodeError> {
+    pub(super) fn decode_list(list: &Bytes, direction: Direction) -> Result<Vec<Self>, DecodeError> {
         let mut contexts = Vec::new();
         let mut rest = list.clone();
         while !rest.is_empty() {
@@ -267,7 +380,7 @@ impl CreateContext {
             let data_length = r.u32()? as usize;
             let name = r.at(name_offset, name_length, "create context name")?;
             let data = r.at(data_offset, data_length, "create context data")?;
-            contexts.push(Self::decode_data(name, data)?);
+            contexts.push(Self::decode_data(name, data, direction)?);
             match next {
                 0 => break,
                 // At least the 16 bytes just read, so the loop ends.

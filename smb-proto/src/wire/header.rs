@@ -33,11 +33,12 @@ pub enum Command {
     QueryInfo = 0x10,
     SetInfo = 0x11,
     OplockBreak = 0x12,
+    ServerNotification = 0x13,
 }
 
 impl Command {
     /// All commands in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Negotiate,
         Self::SessionSetup,
         Self::Logoff,
@@ -57,6 +58,7 @@ impl Command {
         Self::QueryInfo,
         Self::SetInfo,
         Self::OplockBreak,
+        Self::ServerNotification,
     ];
 
     /// The command with this number.
@@ -77,6 +79,8 @@ bitflags::bitflags! {
         const RELATED_OPERATIONS = 0x0000_0004;
         /// The message is signed.
         const SIGNED = 0x0000_0008;
+        /// 3.1.1: the request's priority, 0 to 7.
+        const PRIORITY_MASK = 0x0000_0070;
         /// The path is a DFS path.
         const DFS_OPERATIONS = 0x1000_0000;
         /// The request is sent again after a lost connection.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::buf::{DecodeError, Reader, Wire, Writer, len32};
+use super::buf::{DecodeError, Reader, Wire, Writer};
 use super::create::{CreateRequest, CreateResponse, FileId};
 use super::header::{Command, HEADER_LEN, Header};
 use super::io::{
@@ -10,6 +10,7 @@ use super::io::{
     WriteResponse,
 };
 use super::negotiate::{NegotiateRequest, NegotiateResponse};
+use super::notification::ServerNotification;
 use super::oplock::BreakBody;
 use super::query::{
     BufferResponse, ChangeNotifyRequest, IoctlRequest, IoctlResponse, QueryDirectoryRequest,
@@ -18,13 +19,14 @@ use super::query::{
 use super::session::{
     Empty, SessionSetupRequest, SessionSetupResponse, TreeConnectRequest, TreeConnectResponse,
 };
+use super::tree::{TreeConnectExtendedRequest, has_extension};
 use crate::status::NtStatus;
 
 /// More messages in one frame than this is an attack: the largest chain that a client of ours sends is 8.
 const MAX_CHAIN: usize = 64;
 
 macro_rules! bodies {
-    ($(#[$meta:meta])* $name:ident, $decode:literal { $($variant:ident($body:ty) = $command:ident,)* }) => {
+    ($(#[$meta:meta])* $name:ident, $decode:literal { $($variant:ident($body:ty) = $command:ident $(if $guard:ident)?,)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[allow(missing_docs)] // each variant is the command of its name
@@ -42,11 +44,11 @@ macro_rules! bodies {
             }
 
             #[doc = $decode]
-            #[allow(unreachable_patterns)] // CANCEL has no response; each command has a request
+            #[allow(unreachable_patterns)] // CANCEL has no response, a notification no request
             pub fn decode(command: Command, message: &Bytes) -> Result<Self, DecodeError> {
                 let r = &mut Reader::new(message, HEADER_LEN);
                 Ok(match command {
-                    $(Command::$command => Self::$variant(Wire::decode(r)?),)*
+                    $(Command::$command $(if $guard(message))? => Self::$variant(Wire::decode(r)?),)*
                     _ => return Err(DecodeError::Invalid("command")),
                 })
             }
@@ -67,6 +69,7 @@ bodies! {
         Negotiate(NegotiateRequest) = Negotiate,
         SessionSetup(SessionSetupRequest) = SessionSetup,
         Logoff(Empty) = Logoff,
+        TreeConnectExtended(TreeConnectExtendedRequest) = TreeConnect if has_extension,
         TreeConnect(TreeConnectRequest) = TreeConnect,
         TreeDisconnect(Empty) = TreeDisconnect,
         Create(CreateRequest) = Create,
@@ -107,6 +110,7 @@ bodies! {
         QueryInfo(BufferResponse) = QueryInfo,
         SetInfo(SetInfoResponse) = SetInfo,
         OplockBreak(BreakBody) = OplockBreak,
+        ServerNotification(ServerNotification) = ServerNotification,
     }
 }
 
@@ -145,71 +149,6 @@ impl Request {
         if *file_id == FileId::RELATED {
             *file_id = open;
         }
-    }
-}
-
-/// One context of an error response ([MS-SMB2] 2.2.2.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorContext {
-    /// 0, or the number of what `data` is.
-    pub id: u32,
-    /// For example a symbolic link's target ([MS-SMB2] 2.2.2.2.1).
-    pub data: Bytes,
-}
-
-/// SMB2 ERROR Response ([MS-SMB2] 2.2.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ErrorResponse {
-    /// 3.1.1: a list. Before: at most one, with id 0.
-    pub contexts: Vec<ErrorContext>,
-}
-
-impl Wire for ErrorResponse {
-    fn encode(&self, w: &mut Writer<'_>) {
-        let listed = self.contexts.iter().any(|context| context.id != 0) || self.contexts.len() > 1;
-        w.u16(9);
-        w.u8(if listed { u8::try_from(self.contexts.len()).unwrap_or(u8::MAX) } else { 0 });
-        w.u8(0);
-        let length_at = w.position();
-        w.u32(0);
-        let start = w.position();
-        for (i, context) in self.contexts.iter().enumerate() {
-            if listed {
-                if i > 0 {
-                    w.align(8);
-                }
-                w.u32(len32(context.data.len()));
-                w.u32(context.id);
-            }
-            w.bytes(&context.data);
-        }
-        w.patch_u32(length_at, len32(w.position() - start));
-        if w.position() == start {
-            w.u8(0);
-        }
-    }
-
-    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        r.structure_size(9)?;
-        let count = r.u8()?;
-        r.u8()?;
-        let length = r.u32()? as usize;
-        let data = r.bytes(length)?;
-        if count == 0 {
-            let contexts = if data.is_empty() { Vec::new() } else { vec![ErrorContext { id: 0, data }] };
-            return Ok(Self { contexts });
-        }
-        let r = &mut Reader::new(&data, 0);
-        let mut contexts = Vec::new();
-        for i in 0..count {
-            if i > 0 {
-                r.skip(r.position().next_multiple_of(8) - r.position())?;
-            }
-            let length = r.u32()? as usize;
-            let id = r.u32()?;
-            contexts.push(ErrorContext { id, data: r.bytes(length)? });
-        }
-        Ok(Self { contexts })
     }
 }
 

@@ -73,6 +73,8 @@ bitflags::bitflags! {
         const DIRECTORY_LEASING = 0x0000_0020;
         /// Encryption (dialects 3.0 and 3.0.2)
         const ENCRYPTION = 0x0000_0040;
+        /// Notifications from the server (dialect 3.1.1)
+        const NOTIFICATIONS = 0x0000_0080;
         const _ = !0;
     }
 }
@@ -111,6 +113,9 @@ pub enum NegotiateContext {
         /// Algorithms, best first.
         algorithms: Vec<u16>,
     },
+    /// `SMB2_POSIX_EXTENSIONS_AVAILABLE`, of the SMB3 POSIX extensions: the names of their versions, 16 bytes each
+    /// ([`crate::fscc::POSIX_EXTENSIONS`]).
+    Posix(Vec<[u8; 16]>),
     /// A context of a type that has no variant here.
     Other {
         /// The context's number.
@@ -141,6 +146,7 @@ impl NegotiateContext {
             Self::Transport(_) => 6,
             Self::RdmaTransform(_) => 7,
             Self::Signing { .. } => 8,
+            Self::Posix(_) => 0x100,
             Self::Other { kind, .. } => *kind,
         }
     }
@@ -176,6 +182,7 @@ impl NegotiateContext {
                 w.u32(0);
                 put_u16_list(w, list);
             }
+            Self::Posix(versions) => versions.iter().for_each(|version| w.bytes(version)),
             Self::Other { data, .. } => w.bytes(data),
         }
         w.patch_u16(length_at, len16(w.position() - start));
@@ -214,6 +221,10 @@ impl NegotiateContext {
             8 => {
                 let count = r.u16()?;
                 Self::Signing { algorithms: u16_list(r, count)? }
+            }
+            0x100 => {
+                let versions = (0..data.len() / 16).map(|_| r.array()).collect::<Result<_, _>>()?;
+                Self::Posix(versions)
             }
             kind => Self::Other { kind, data },
         })

@@ -5,36 +5,10 @@ use bytes::Bytes;
 use super::buf::{DecodeError, Reader, Wire, Writer, len16, len32, utf16_len, utf16_to_string};
 use super::create::FileId;
 
-/// Control codes that this project uses ([MS-FSCC] 2.3, [MS-SMB2] 2.2.31).
-pub mod fsctl {
-    /// `FSCTL_DFS_GET_REFERRALS`
-    pub const DFS_GET_REFERRALS: u32 = 0x0006_0194;
-    /// `FSCTL_PIPE_TRANSCEIVE`
-    pub const PIPE_TRANSCEIVE: u32 = 0x0011_C017;
-    /// `FSCTL_GET_REPARSE_POINT`
-    pub const GET_REPARSE_POINT: u32 = 0x0009_00A8;
-    /// `FSCTL_SET_REPARSE_POINT`
-    pub const SET_REPARSE_POINT: u32 = 0x0009_00A4;
-    /// `FSCTL_SET_SPARSE`
-    pub const SET_SPARSE: u32 = 0x0009_00C4;
-    /// `FSCTL_SET_ZERO_DATA`
-    pub const SET_ZERO_DATA: u32 = 0x0009_80C8;
-    /// `FSCTL_QUERY_ALLOCATED_RANGES`
-    pub const QUERY_ALLOCATED_RANGES: u32 = 0x0009_40CF;
-    /// `FSCTL_SRV_REQUEST_RESUME_KEY`
-    pub const SRV_REQUEST_RESUME_KEY: u32 = 0x0014_0078;
-    /// `FSCTL_SRV_COPYCHUNK`
-    pub const SRV_COPYCHUNK: u32 = 0x0014_40F2;
-    /// `FSCTL_QUERY_NETWORK_INTERFACE_INFO`
-    pub const QUERY_NETWORK_INTERFACE_INFO: u32 = 0x0014_01FC;
-    /// `FSCTL_VALIDATE_NEGOTIATE_INFO`
-    pub const VALIDATE_NEGOTIATE_INFO: u32 = 0x0014_0204;
-}
-
 /// SMB2 IOCTL Request ([MS-SMB2] 2.2.31).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IoctlRequest {
-    /// See [`fsctl`].
+    /// See [`super::fsctl`].
     pub code: u32,
     /// The open, or [`FileId::RELATED`] for a share.
     pub file_id: FileId,

@@ -5,9 +5,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fscc::{
-    AllInfo, AttributeTagInfo, BasicInfo, FileAttributes, FileTime, FullSizeInfo, NetworkOpenInfo,
-    RenameInfo, StandardInfo, VolumeAttributes, VolumeInfo, from_bytes, to_bytes,
+    AllInfo, AttributeTagInfo, BasicInfo, ExtendedAttribute, FileAttributes, FileMode, FileTime,
+    FullSizeInfo, NetworkOpenInfo, POSIX_EXTENSIONS, RenameInfo, StandardInfo, VolumeAttributes, VolumeInfo,
+    from_bytes, to_bytes,
 };
+use crate::security::Sid;
 use crate::status::NtStatus;
 
 const FILE: FileId = FileId { persistent: 0x0102_0304_0506_0708, volatile: 0x1112_1314_1516_1718 };
@@ -38,6 +40,7 @@ fn requests() -> Vec<Request> {
                 NegotiateContext::Transport(1),
                 NegotiateContext::RdmaTransform(vec![1]),
                 NegotiateContext::Signing { algorithms: vec![2] },
+                NegotiateContext::Posix(vec![POSIX_EXTENSIONS]),
                 NegotiateContext::Other { kind: 99, data: data.clone() },
             ],
         }),
@@ -50,6 +53,19 @@ fn requests() -> Vec<Request> {
         }),
         Request::Logoff(Empty),
         Request::TreeConnect(TreeConnectRequest { flags: 0, path: "\\\\s\\x€".into() }),
+        Request::TreeConnectExtended(TreeConnectExtendedRequest {
+            flags: TreeConnectFlags::EXTENSION_PRESENT | TreeConnectFlags::REDIRECT_TO_OWNER,
+            path: "\\\\s\\x".into(),
+            contexts: vec![
+                TreeConnectContext::RemotedIdentity(Bytes::from_static(b"ticket")),
+                TreeConnectContext::Other { kind: 7, data: data.clone() },
+            ],
+        }),
+        Request::TreeConnectExtended(TreeConnectExtendedRequest {
+            flags: TreeConnectFlags::EXTENSION_PRESENT,
+            path: String::new(),
+            contexts: Vec::new(),
+        }),
         Request::TreeDisconnect(Empty),
         Request::Create(CreateRequest {
             oplock: OplockLevel::Lease,
@@ -140,7 +156,19 @@ fn contexts() -> Vec<CreateContext> {
         CreateContext::DurableV2Reconnect { file_id: FILE, create_guid: Guid([4; 16]), flags: 2 },
         CreateContext::AllocationSize(9),
         CreateContext::TimeWarp(FileTime(5)),
-        CreateContext::Other { name: Bytes::from_static(b"SecD"), data: Bytes::from_static(b"xyz") },
+        CreateContext::QueryMaximalAccessSince(FileTime(6)),
+        CreateContext::ExtendedAttributes(vec![ExtendedAttribute {
+            flags: 0,
+            name: Bytes::from_static(b"n"),
+            value: Bytes::from_static(b"v"),
+        }]),
+        CreateContext::SecurityDescriptor("O:SYD:P(A;OICI;FA;;;BA)".parse().unwrap()),
+        CreateContext::AppInstanceId(Guid([5; 16])),
+        CreateContext::AppInstanceVersion { high: 1, low: 2 },
+        CreateContext::SharedDisk(Bytes::from_static(b"svhdx")),
+        CreateContext::Apple(Bytes::from_static(b"aapl")),
+        CreateContext::PosixRequest { mode: 0o600 },
+        CreateContext::Other { name: Bytes::from_static(b"What"), data: Bytes::from_static(b"xyz") },
     ]
 }
 
@@ -189,6 +217,14 @@ fn responses() -> Vec<Response> {
                 CreateContext::OnDiskId { file: 1, volume: 2 },
                 CreateContext::DurableGranted,
                 CreateContext::DurableV2Granted { timeout: 60_000, flags: 2 },
+                CreateContext::Apple(data.clone()),
+                CreateContext::PosixResponse {
+                    links: 1,
+                    reparse_tag: 2,
+                    mode: 0o600,
+                    owner: Sid::unix_user(3),
+                    group: Sid::unix_group(4),
+                },
             ],
         }),
         Response::Close(CloseResponse { has_attributes: true, times: times(), ..CloseResponse::default() }),
@@ -210,6 +246,7 @@ fn responses() -> Vec<Response> {
             current: LeaseState::all(),
             new: LeaseState::READ,
         })),
+        Response::ServerNotification(ServerNotification::SessionClosed),
     ]
 }
 
@@ -234,7 +271,11 @@ fn each_response_survives_a_round_trip() {
 #[test]
 fn each_command_has_a_test_above() {
     for command in Command::ALL {
-        assert!(requests().iter().any(|request| request.command() == command), "{command:?}");
+        assert!(
+            command == Command::ServerNotification
+                || requests().iter().any(|request| request.command() == command),
+            "{command:?}"
+        );
         assert!(
             command == Command::Cancel || responses().iter().any(|response| response.command() == command),
             "{command:?}"
@@ -309,7 +350,17 @@ fn file_information_survives_a_round_trip() {
     let basic = BasicInfo { times: times(), attributes: FileAttributes::HIDDEN };
     let standard =
         StandardInfo { allocation_size: 1, end_of_file: 2, links: 3, delete_pending: true, directory: false };
-    let all = AllInfo { basic, standard, index_number: 5, name: "\\ä".into() };
+    let all = AllInfo {
+        basic,
+        standard,
+        index_number: 5,
+        ea_size: 6,
+        access: AccessMask::READ_DATA,
+        position: 7,
+        mode: FileMode::SEQUENTIAL_ONLY,
+        alignment: 1,
+        name: "\\ä".into(),
+    };
     assert_eq!(from_bytes(&to_bytes(&basic)), Ok(basic));
     assert_eq!(from_bytes(&to_bytes(&standard)), Ok(standard));
     assert_eq!(from_bytes(&to_bytes(&all)), Ok(all));
@@ -332,7 +383,7 @@ fn file_information_survives_a_round_trip() {
         bytes_per_sector: 512,
     };
     assert_eq!(from_bytes(&to_bytes(&size)), Ok(size));
-    let volume = VolumeInfo { created: FileTime(1), serial: 2, label: "v".into() };
+    let volume = VolumeInfo { created: FileTime(1), serial: 2, supports_objects: true, label: "v".into() };
     assert_eq!(from_bytes(&to_bytes(&volume)), Ok(volume));
     let attributes = VolumeAttributes { flags: 1, max_component: 255, file_system: "NTFS".into() };
     assert_eq!(from_bytes(&to_bytes(&attributes)), Ok(attributes));
@@ -347,7 +398,7 @@ fn a_frame_prefix_is_one_zero_and_three_bytes() {
 
 proptest! {
     #[test]
-    fn any_bytes_give_a_value_or_an_error(command in 0..19u16, body: Vec<u8>) {
+    fn any_bytes_give_a_value_or_an_error(command in 0..20u16, body: Vec<u8>) {
         let command = Command::from_wire(command).unwrap();
         let bytes = message(&Header::request(command, 1), |w| w.bytes(&body));
         let _ = Request::decode(command, &bytes);
