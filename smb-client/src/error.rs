@@ -65,6 +65,9 @@ pub enum Error {
         /// What the server said.
         status: NtStatus,
     },
+    /// More data than fits one request.
+    #[error("the data is too large for one request")]
+    TooLarge,
     /// No answer to a request in time.
     #[error("the server did not answer in time")]
     TimedOut,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use smb_proto::NtStatus;
@@ -30,11 +31,16 @@ pub(crate) struct Begun {
 }
 
 /// The body of the only reply.
-async fn only(waiter: Result<Waiter>, operation: &'static str) -> Result<Response> {
-    match waiter?.await?.pop() {
+async fn only(waiter: Result<Waiter>, operation: &'static str) -> (Result<Response>, Instant) {
+    let (result, at) = match waiter {
+        Ok(waiter) => waiter.await,
+        Err(error) => return (Err(error), Instant::now()),
+    };
+    let response = result.map_err(Error::from).and_then(|mut replies| match replies.pop() {
         Some(reply) => expect(operation, reply),
         None => Err(Error::Malformed("no reply")),
-    }
+    });
+    (response, at)
 }
 
 /// An open file or directory on the server.
@@ -105,7 +111,7 @@ impl File {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn read_at(&self, offset: u64, length: u32) -> Result<Bytes> {
-        self.finish_read(self.begin_read(offset, length), offset, length).await
+        self.finish_read(self.begin_read(offset, length), offset, length, &mut Instant::now()).await
     }
 
     /// Sends the first READ of a range at once.
@@ -116,15 +122,23 @@ impl File {
     }
 
     /// Waits for what was begun, and asks for what it did not bring.
-    pub(crate) async fn finish_read(&self, begun: Begun, offset: u64, length: u32) -> Result<Bytes> {
-        let first = self.read_reply(begun, offset).await?;
+    ///
+    /// Leaves in `came` when the first answer came.
+    pub(crate) async fn finish_read(
+        &self,
+        begun: Begun,
+        offset: u64,
+        length: u32,
+        came: &mut Instant,
+    ) -> Result<Bytes> {
+        let first = self.read_reply(begun, offset, came).await?;
         if first.is_empty() || first.len() >= length as usize {
             return Ok(first);
         }
         let mut whole = BytesMut::from(&first[..]);
         while whole.len() < length as usize {
             let (at, rest) = (offset + whole.len() as u64, length - whole.len() as u32);
-            let part = self.read_reply(self.begin_read(at, rest), at).await?;
+            let part = self.read_reply(self.begin_read(at, rest), at, &mut Instant::now()).await?;
             if part.is_empty() {
                 break;
             }
@@ -134,15 +148,17 @@ impl File {
     }
 
     /// The data of one READ; empty at the end of the file.
-    async fn read_reply(&self, begun: Begun, offset: u64) -> Result<Bytes> {
+    async fn read_reply(&self, begun: Begun, offset: u64, came: &mut Instant) -> Result<Bytes> {
         let Begun { length, waiter } = begun;
         if length == 0 {
             return Ok(Bytes::new());
         }
-        match only(waiter, "reading").await {
+        let (result, at) = only(waiter, "reading").await;
+        *came = at;
+        match result {
             // The server has taken credits back since: one credit pays for the smallest size.
             Err(Error::NotEnoughCredits) if length > ONE_CREDIT => {
-                Box::pin(self.read_reply(self.begin_read(offset, ONE_CREDIT), offset)).await
+                Box::pin(self.read_reply(self.begin_read(offset, ONE_CREDIT), offset, came)).await
             }
             Ok(Response::Read(body)) if body.data.len() <= length as usize => Ok(body.data),
             Ok(_) => Err(Error::Malformed("more data than was asked for")),
@@ -159,7 +175,7 @@ impl File {
         if data.is_empty() {
             return Ok(());
         }
-        self.finish_write(self.begin_write(offset, &data), offset, data).await
+        self.finish_write(self.begin_write(offset, &data), offset, data, &mut Instant::now()).await
     }
 
     /// Sends the first WRITE of `data` at once.
@@ -172,24 +188,40 @@ impl File {
     }
 
     /// Waits for what was begun, and writes what it did not.
-    pub(crate) async fn finish_write(&self, begun: Begun, offset: u64, data: Bytes) -> Result<()> {
-        let mut written = self.write_reply(begun, offset, &data).await?;
+    ///
+    /// Leaves in `came` when the first answer came.
+    pub(crate) async fn finish_write(
+        &self,
+        begun: Begun,
+        offset: u64,
+        data: Bytes,
+        came: &mut Instant,
+    ) -> Result<()> {
+        let mut written = self.write_reply(begun, offset, &data, came).await?;
         while written < data.len() {
             let (at, rest) = (offset + written as u64, data.slice(written..));
-            written += self.write_reply(self.begin_write(at, &rest), at, &rest).await?;
+            written += self.write_reply(self.begin_write(at, &rest), at, &rest, &mut Instant::now()).await?;
         }
         Ok(())
     }
 
     /// How many bytes of `data` one WRITE wrote, at least one.
-    async fn write_reply(&self, begun: Begun, offset: u64, data: &Bytes) -> Result<usize> {
+    async fn write_reply(
+        &self,
+        begun: Begun,
+        offset: u64,
+        data: &Bytes,
+        came: &mut Instant,
+    ) -> Result<usize> {
         let Begun { length, waiter } = begun;
-        match only(waiter, "writing").await {
+        let (result, at) = only(waiter, "writing").await;
+        *came = at;
+        match result {
             Ok(Response::Write(body)) if (1..=length).contains(&body.count) => Ok(body.count as usize),
             Ok(_) => Err(Error::Malformed("a wrong count of bytes written")),
             Err(Error::NotEnoughCredits) if length > ONE_CREDIT => {
                 let data = data.slice(..ONE_CREDIT as usize);
-                Box::pin(self.write_reply(self.begin_write(offset, &data), offset, &data)).await
+                Box::pin(self.write_reply(self.begin_write(offset, &data), offset, &data, came)).await
             }
             Err(error) => Err(error),
         }

@@ -38,6 +38,7 @@ mod pool;
 mod resolve;
 mod share;
 mod transfer;
+mod whole;
 mod window;
 
 pub use client::{Client, ConnectOptions, SessionInfo};
@@ -56,3 +57,4 @@ pub use smb_proto::fscc::{FileAttributes, FileTime};
 pub use smb_proto::wire::{AccessMask, CreateAction, CreateDisposition, CreateOptions, Dialect, ShareAccess};
 pub use smb_proto::{NtStatus, wire};
 pub use transfer::{ReadStream, WriteStream};
+pub use whole::FileStart;

@@ -68,7 +68,7 @@ struct Shared {
 
 struct State {
     machine: Connection,
-    requests: HashMap<Token, oneshot::Sender<RequestResult>>,
+    requests: HashMap<Token, oneshot::Sender<(RequestResult, Instant)>>,
     logins: HashMap<Token, oneshot::Sender<LoginResult>>,
     negotiated: Option<oneshot::Sender<Result<(), ConnectionError>>>,
     breaks: mpsc::UnboundedSender<BreakBody>,
@@ -148,7 +148,7 @@ impl Link {
 
     /// Sends a chain and waits for all its replies.
     pub(crate) async fn request(&self, chain: Chain) -> RequestResult {
-        self.begin(chain)?.await
+        self.begin(chain)?.await.0
     }
 
     /// Sends a chain; the result waits for its replies.
@@ -199,7 +199,7 @@ impl Link {
 pub(crate) struct Waiter {
     shared: Arc<Shared>,
     token: Option<Token>,
-    receiver: oneshot::Receiver<RequestResult>,
+    receiver: oneshot::Receiver<(RequestResult, Instant)>,
     session_id: u64,
     tree_id: u32,
     /// The chain closes what it opens.
@@ -207,12 +207,14 @@ pub(crate) struct Waiter {
 }
 
 impl Future for Waiter {
-    type Output = RequestResult;
+    /// The replies, and when they came: whoever waits may look later.
+    type Output = (RequestResult, Instant);
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<RequestResult> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = ready!(Pin::new(&mut self.receiver).poll(cx));
         self.token = None;
-        Poll::Ready(result.unwrap_or_else(|_| Err(RequestError::Connection(ConnectionError::Closed).into())))
+        let closed = || Err(RequestError::Connection(ConnectionError::Closed).into());
+        Poll::Ready(result.unwrap_or_else(|_| (closed(), Instant::now())))
     }
 }
 
@@ -226,7 +228,7 @@ impl Drop for Waiter {
             self.shared.after(state);
         }
         // The answer may have come already, with nobody there to take it: then the machine is done with it.
-        if let Ok(Ok(replies)) = self.receiver.try_recv()
+        if let Ok((Ok(replies), _)) = self.receiver.try_recv()
             && !self.closes
             && let Some(file_id) = replies.iter().find_map(Reply::opened)
         {
@@ -297,12 +299,12 @@ impl State {
             }
             Event::Done { token, result } => {
                 if let Some(sender) = self.requests.remove(&token) {
-                    let _ = sender.send(result.map_err(Failure::Request));
+                    let _ = sender.send((result.map_err(Failure::Request), Instant::now()));
                 }
             }
             Event::Unaffordable { token, requests } => {
                 if let Some(sender) = self.requests.remove(&token) {
-                    let _ = sender.send(Err(Failure::Unaffordable(requests)));
+                    let _ = sender.send((Err(Failure::Unaffordable(requests)), Instant::now()));
                 }
             }
             Event::Break(body) => {

@@ -182,7 +182,7 @@ pub(crate) fn expect(operation: &'static str, reply: Reply) -> Result<Response> 
     }
 }
 
-fn set_file_info(file_id: FileId, info_class: u8, data: Bytes) -> Request {
+pub(crate) fn set_file_info(file_id: FileId, info_class: u8, data: Bytes) -> Request {
     Request::SetInfo(SetInfoRequest { info_type: InfoType::File, info_class, additional: 0, file_id, data })
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn metadata_of(body: Response) -> Result<Metadata> {
     }
 }
 
-const fn close_related() -> Request {
+pub(crate) const fn close_related() -> Request {
     Request::Close(CloseRequest { query_attributes: false, file_id: FileId::RELATED })
 }
 
@@ -439,7 +439,7 @@ impl Share {
 
     /// Sends open, something, close; an open that fails is the error of the whole. An open that is not closed by
     /// the chain, because the server gave up in the middle, is closed afterwards.
-    async fn chain(&self, operation: &'static str, requests: Vec<Request>) -> Result<Vec<Reply>> {
+    pub(crate) async fn chain(&self, operation: &'static str, requests: Vec<Request>) -> Result<Vec<Reply>> {
         let replies = self.inner.request(requests).await?;
         let Some(first) = replies.first() else { return Err(Error::Malformed("no reply")) };
         match &first.body {
@@ -475,9 +475,13 @@ fn changes(file_id: FileId, size: Option<u64>, set: &SetAttributes) -> Vec<Reque
         requests.push(set_file_info(file_id, file_class::END_OF_FILE, data));
     }
     if *set != SetAttributes::default() {
-        requests.push(set_file_info(file_id, file_class::BASIC, to_bytes(&set.to_info())));
+        requests.push(set_basic(file_id, set));
     }
     requests
+}
+
+pub(crate) fn set_basic(file_id: FileId, set: &SetAttributes) -> Request {
+    set_file_info(file_id, file_class::BASIC, to_bytes(&set.to_info()))
 }
 
 /// The metadata at the end of a chain in which nothing may fail but the close.

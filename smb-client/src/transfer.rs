@@ -9,12 +9,12 @@ use futures::stream::{FuturesOrdered, StreamExt};
 
 use crate::error::Result;
 use crate::file::File;
-use crate::window::{Departure, Window};
+use crate::window::Window;
 
 /// A piece that was read: when it was asked for, when it came, how much was asked for.
-type ReadPiece = (Departure, Instant, u32, Result<Bytes>);
+type ReadPiece = (Instant, Instant, u32, Result<Bytes>);
 /// A piece that was written: when it went, when it was confirmed, its length.
-type WrittenPiece = (Departure, Instant, u64, Result<()>);
+type WrittenPiece = (Instant, Instant, u64, Result<()>);
 
 /// A range of a file, read with several requests under way.
 pub struct ReadStream {
@@ -53,11 +53,12 @@ impl ReadStream {
         while self.next < self.end && self.under_way.len() < self.window.pieces() {
             let length = u32::try_from(self.end - self.next).unwrap_or(u32::MAX).min(self.piece);
             let (file, offset) = (self.file.clone(), self.next);
-            let departure = self.window.depart(Instant::now());
+            let departure = Instant::now();
             let begun = file.begin_read(offset, length);
             self.under_way.push_back(Box::pin(async move {
-                let result = file.finish_read(begun, offset, length).await;
-                (departure, Instant::now(), length, result)
+                let mut came = Instant::now();
+                let result = file.finish_read(begun, offset, length, &mut came).await;
+                (departure, came, length, result)
             }));
             self.next += u64::from(length);
         }
@@ -154,11 +155,12 @@ impl WriteStream {
         }
         let (file, offset, length) = (self.file.clone(), self.offset, piece.len() as u64);
         self.offset += length;
-        let departure = self.window.depart(Instant::now());
+        let departure = Instant::now();
         let begun = file.begin_write(offset, &piece);
         self.under_way.push_back(Box::pin(async move {
-            let result = file.finish_write(begun, offset, piece).await;
-            (departure, Instant::now(), length, result)
+            let mut came = Instant::now();
+            let result = file.finish_write(begun, offset, piece, &mut came).await;
+            (departure, came, length, result)
         }));
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! How much of a stream to keep under way: what the path holds, and some more.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Under way at least, in pieces: the server works on one while others travel.
@@ -10,6 +11,8 @@ const LEAST: u64 = 4 << 20;
 const MOST: u64 = 64 << 20;
 /// The window is this many times bandwidth × delay: with less it could never find out that there is more.
 const GAIN: f64 = 3.0;
+/// Pieces to remember: more than fit the largest window of usual pieces.
+const RECENT: usize = 128;
 /// How much of the best rate seen is believed a piece later.
 const FADING: f64 = 0.995;
 
@@ -18,16 +21,10 @@ const FADING: f64 = 0.995;
 pub(crate) struct Window {
     piece: u64,
     bytes: u64,
-    delivered: u64,
+    /// When the last pieces came, and how long they are.
+    recent: VecDeque<(Instant, u64)>,
     best_rate: f64,
     shortest: Duration,
-}
-
-/// When a piece was asked for, and what had arrived by then.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Departure {
-    at: Instant,
-    delivered: u64,
 }
 
 impl Window {
@@ -35,7 +32,8 @@ impl Window {
     pub(crate) fn new(piece: u64) -> Self {
         let piece = piece.max(1);
         let bytes = (LEAST_PIECES * piece).clamp(LEAST, MOST);
-        Self { piece, bytes, delivered: 0, best_rate: 0.0, shortest: Duration::MAX }
+        let recent = VecDeque::with_capacity(RECENT);
+        Self { piece, bytes, recent, best_rate: 0.0, shortest: Duration::MAX }
     }
 
     /// Requests to have under way.
@@ -43,17 +41,18 @@ impl Window {
         usize::try_from(self.bytes / self.piece).unwrap_or(usize::MAX).max(2)
     }
 
-    /// A piece is asked for.
-    pub(crate) const fn depart(&self, at: Instant) -> Departure {
-        Departure { at, delivered: self.delivered }
-    }
-
-    /// A piece is here.
-    pub(crate) fn arrive(&mut self, departure: Departure, at: Instant, bytes: u64) {
-        self.delivered += bytes;
-        let took = at.saturating_duration_since(departure.at).max(Duration::from_micros(1));
+    /// A piece that was asked for at `departure` came at `at`. Whoever reads or writes the stream may tell so
+    /// later, in the order of the pieces: only the two times count.
+    pub(crate) fn arrive(&mut self, departure: Instant, at: Instant, bytes: u64) {
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((at, bytes));
+        let took = at.saturating_duration_since(departure).max(Duration::from_micros(1));
+        let meanwhile: u64 =
+            self.recent.iter().filter(|(came, _)| *came > departure).map(|(_, bytes)| bytes).sum();
         self.shortest = self.shortest.min(took);
-        let rate = (self.delivered - departure.delivered) as f64 / took.as_secs_f64();
+        let rate = meanwhile as f64 / took.as_secs_f64();
         self.best_rate = (self.best_rate * FADING).max(rate);
         let holds = GAIN * self.best_rate * self.shortest.as_secs_f64();
         let least = (LEAST_PIECES * self.piece).max(LEAST);
@@ -63,8 +62,6 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-
     use super::*;
 
     const PIECE: u64 = 1 << 20;
@@ -79,10 +76,10 @@ mod tests {
         while sent < count || !under_way.is_empty() {
             while sent < count && under_way.len() < window.pieces() {
                 free = free.max(now) + Duration::from_secs_f64(PIECE as f64 / bytes_per_second);
-                under_way.push_back((window.depart(now), free + round_trip));
+                under_way.push_back((now, free + round_trip));
                 sent += 1;
             }
-            let Some((departure, arrival)) = under_way.pop_front() else { break };
+            let Some((departure, arrival)): Option<(Instant, Instant)> = under_way.pop_front() else { break };
             now = now.max(arrival);
             window.arrive(departure, now, PIECE);
         }
@@ -102,6 +99,21 @@ mod tests {
         assert!(window.pieces() as u64 * PIECE >= (rate * 0.02) as u64, "{window:?}");
         let ideal = 1024.0 * PIECE as f64 / rate;
         assert!(took.as_secs_f64() * 0.9 <= ideal + 0.02, "{took:?} for {ideal} s");
+    }
+
+    #[test]
+    fn looking_late_does_not_widen_it() {
+        let mut window = Window::new(PIECE);
+        let begin = Instant::now();
+        let ms = Duration::from_millis;
+        // A millisecond each on the way; whoever waits looks only when eight have come.
+        for round in 0..100 {
+            for piece in 0..8 {
+                let departure = begin + ms(10 * round);
+                window.arrive(departure, departure + ms(1 + piece), PIECE);
+            }
+        }
+        assert_eq!(window.pieces(), LEAST_PIECES as usize);
     }
 
     #[test]
