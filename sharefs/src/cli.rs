@@ -226,7 +226,7 @@ async fn remote(name: &str, matches: &ArgMatches) -> Result<()> {
         "get" | "put" => {
             let local: &PathBuf = matches.get_one("local").context("the local path is missing")?;
             let recursive = matches.get_flag("recursive");
-            let transfer = Transfer::new(share.clone(), source.clone());
+            let transfer = Transfer::new(share.clone(), source.clone(), connect_options.clone());
             if name == "get" {
                 transfer.get(local, recursive).await
             } else {
