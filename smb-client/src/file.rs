@@ -22,6 +22,9 @@ use crate::transfer::{ReadStream, WriteStream};
 /// Bytes that one credit pays for.
 const ONE_CREDIT: u32 = 65_536;
 
+/// Pieces of a stream that the server's credits should pay for.
+const FEWEST_PIECES: u32 = 32;
+
 /// A READ or WRITE that is under way.
 #[derive(Debug)]
 pub(crate) struct Begun {
@@ -237,9 +240,11 @@ impl File {
         WriteStream::new(self.clone(), offset)
     }
 
-    /// The largest piece of a stream, in bytes.
+    /// The pieces of a stream, in bytes: as large as requests may be, and small enough that a server of few
+    /// credits has several under way, or its time and the network's would add up.
     pub(crate) fn piece(&self, limit: u32) -> u32 {
-        self.share.clamp(u32::MAX, limit)
+        let fair = (self.share.clamp(u32::MAX, u32::MAX) / FEWEST_PIECES).max(ONE_CREDIT);
+        self.share.clamp(fair, limit)
     }
 
     /// Asks the server to put on disk what was written.

@@ -1,8 +1,10 @@
 //! This client beside smbclient, on the same throw-away Samba, in the same run: seconds and the ratio.
 //!
-//! `cargo run --release -p sharefs-benches --bin versus [MiB] [ROUNDS]`; needs samba and smbclient, and
-//! `target/release/sharefs`.
+//! `make bench`, or `TMPDIR=/dev/shm versus [--mib N] [--rounds N] [--only TEXT] [--report FILE]` beside the
+//! release builds of `sharefs` and `library`; needs samba, smbclient and time.
 
+#[cfg(unix)]
+mod far;
 #[cfg(unix)]
 mod measure;
 #[cfg(unix)]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use sharefs_tests::{Content, Samba};
 
+use crate::far;
 use crate::measure::{Sample, measure, median};
 
 /// Small files, and their size in bytes.
@@ -113,8 +114,14 @@ pub(crate) fn run() -> Result<()> {
         println!("{}", row.line(plan.mib));
         rows.push(row);
     }
+    let far = if plan.only.as_deref().is_none_or(|only| only == "far") {
+        far::run(plan.mib)?
+    } else {
+        String::new()
+    };
+    print!("\n{far}");
     match &plan.report {
-        Some(path) => fs::write(path, report(&plan, &rows)).context("writing the report"),
+        Some(path) => fs::write(path, report(&plan, &rows, &far)).context("writing the report"),
         None => Ok(()),
     }
 }
@@ -178,7 +185,7 @@ impl Row {
     }
 }
 
-fn report(plan: &Plan, rows: &[Row]) -> String {
+fn report(plan: &Plan, rows: &[Row], far: &str) -> String {
     let mut text = String::new();
     let first_line = |path: &str, start: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
@@ -209,6 +216,7 @@ fn report(plan: &Plan, rows: &[Row]) -> String {
     for row in rows {
         let _ = writeln!(text, "{}", row.line(plan.mib));
     }
+    let _ = write!(text, "\n{far}");
     text
 }
 
