@@ -4,7 +4,7 @@ CARGO ?= cargo
 # What cargo-fuzz gives each target, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test check bench fuzz setup
+.PHONY: help demo test check bench fuzz fuzz-smoke seeds setup
 
 help:
 	@echo 'make demo    a throw-away Samba, a mount by an ordinary user, a tree copied in and out'
@@ -12,6 +12,7 @@ help:
 	@echo 'make check   format, clippy, licences, Windows'
 	@echo 'make bench   benchmarks'
 	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60)'
+	@echo 'make seeds   captures new seeds for the fuzz targets from real servers'
 
 setup:
 	scripts/setup.sh
@@ -39,7 +40,19 @@ bench:
 	$(CARGO) bench -p sharefs-benches --bench proto
 	$(CARGO) run --release -p sharefs-benches --bin versus
 
+# What it finds to be new goes to fuzz/corpus; it begins with that and with fuzz/seeds.
 fuzz:
 	scripts/setup.sh fuzz
 	cd fuzz && for target in $$($(CARGO) fuzz list); do \
-		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+		mkdir -p "corpus/$$target" "seeds/$$target"; \
+		$(CARGO) +nightly fuzz run "$$target" "corpus/$$target" "seeds/$$target" -- \
+			-max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 || exit 1; done
+
+# Whether the targets still run, and whether what was found before stays mended.
+fuzz-smoke:
+	$(MAKE) fuzz FUZZ_SECONDS=5
+
+# What real servers say, for the fuzzer to begin with.
+seeds:
+	scripts/setup.sh test
+	$(CARGO) run -p sharefs-tests --bin seeds -- fuzz/seeds

@@ -144,7 +144,11 @@ main() {
                 cargo_tool cargo-deny
                 ;;
             fuzz)
-                cargo +nightly --version >/dev/null 2>&1 || fail "the nightly toolchain is missing: rustup toolchain install nightly"
+                if ! cargo +nightly --version >/dev/null 2>&1; then
+                    have rustup || fail "a nightly Rust is missing, and there is no rustup to install it with"
+                    say "installing a nightly Rust, which cargo-fuzz needs"
+                    retry rustup toolchain install nightly --profile minimal
+                fi
                 cargo_tool cargo-fuzz
                 ;;
         esac

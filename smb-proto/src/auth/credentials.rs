@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A password. It is wiped when dropped and its `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -14,6 +14,8 @@ impl Secret {
         &self.0
     }
 }
+
+impl ZeroizeOnDrop for Secret {}
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
@@ -42,6 +44,14 @@ pub enum Credentials {
     },
     /// No identity: the null session.
     Anonymous,
+}
+
+impl Credentials {
+    /// A user, also as `DOMAIN\\user` or `user@domain`, and the password.
+    pub fn password(user: &str, password: impl Into<String>) -> Self {
+        let (domain, user) = user.split_once('\\').unwrap_or(("", user));
+        Self::Password { user: user.to_owned(), domain: domain.to_owned(), password: password.into().into() }
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ mod credentials;
 mod error;
 #[cfg(test)]
 mod exchange;
+#[cfg(test)]
+mod secrets;
 
 pub use authenticator::{Authenticator, Mechanism};
 pub use credentials::{Credentials, Secret};

@@ -64,6 +64,16 @@ impl Credits {
         self.available >= charge
     }
 
+    /// How many messages of the smallest charge may be sent now.
+    pub(super) const fn available(&self) -> u32 {
+        self.available
+    }
+
+    /// What the messages have cost that have no final response yet.
+    pub(super) const fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
     /// Nothing is in flight, so nothing will bring credits.
     pub(super) const fn idle(&self) -> bool {
         self.in_flight == 0

@@ -9,9 +9,12 @@ use crate::wire::{Command, DecodeError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerMisbehaved {
-    /// It answered in the name of another session.
+    /// It answered in the name of another session, or gave two sessions one name.
     #[error("it answered in the name of another session")]
     AnotherSession,
+    /// It gave one pending operation two names.
+    #[error("it answered in the name of another pending operation")]
+    AnotherOperation,
     /// It answered with a command that was not asked.
     #[error("it answered {asked:?} with {answered:?}")]
     AnsweredAnother {
@@ -41,6 +44,9 @@ pub enum PeerMisbehaved {
     /// It sent requests.
     #[error("it sent a request")]
     SentRequest,
+    /// It took all credits away: nothing can be asked any more.
+    #[error("it took all credits away")]
+    Starved,
     /// It kept saying that a request is pending.
     #[error("it said too often that a request is pending")]
     TooManyPending,

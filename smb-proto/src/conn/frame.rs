@@ -10,8 +10,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::error::{ConnectionError, PeerMisbehaved};
 use crate::crypto::{MessageCipher, MessageSigner};
 use crate::wire::{
-    HEADER_LEN, Header, HeaderFlags, Request, SIGNATURE_OFFSET, TRANSFORM_AAD_OFFSET, TRANSFORM_LEN,
-    TransformHeader, Wire, WriteRequest, Writer, frame_prefix, split_compound,
+    COMPRESSION_MAGIC, HEADER_LEN, Header, HeaderFlags, Request, SIGNATURE_OFFSET, TRANSFORM_AAD_OFFSET,
+    TRANSFORM_LEN, TransformHeader, Wire, WriteRequest, Writer, frame_prefix, split_compound,
 };
 
 /// The bytes before each frame that tell its length.
@@ -56,12 +56,19 @@ pub struct Outbound {
 }
 
 /// A frame to send as it is: `head`, then `payload`.
-#[derive(Debug)]
 pub struct SealedFrame {
     /// The length prefix, the headers and all that is small.
     pub head: Vec<u8>,
     /// The caller's own bytes, not copied; often empty.
     pub payload: Bytes,
+}
+
+// What is in a frame is its sender's matter: content of files, where it is not encrypted, and logins.
+impl fmt::Debug for SealedFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.head.len() + self.payload.len();
+        f.debug_struct("SealedFrame").field("length", &length).finish_non_exhaustive()
+    }
 }
 
 impl SealedFrame {
@@ -266,6 +273,9 @@ impl Inbound {
                     .map_err(|_| PeerMisbehaved::BadSignature)?;
                 frame.advance(TRANSFORM_LEN);
                 let frame = frame.freeze();
+                if frame.starts_with(&COMPRESSION_MAGIC) {
+                    return Err(PeerMisbehaved::Compressed.into());
+                }
                 let messages = split_compound(&frame)?;
                 let foreign = |h: &Header| h.message_id != u64::MAX && h.session_id != header.session_id;
                 if messages.iter().any(|(h, _)| foreign(h)) {
@@ -332,10 +342,15 @@ fn with(
 }
 
 /// The messages of a frame, decrypted or verified as far as keys exist.
-#[derive(Debug)]
 pub struct Opened {
     pub(super) messages: Vec<(Header, Bytes, Protection)>,
     frame: Bytes,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("messages", &self.messages.len()).finish_non_exhaustive()
+    }
 }
 
 impl Opened {

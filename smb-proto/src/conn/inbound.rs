@@ -12,9 +12,9 @@ use super::{Connection, Pending, Purpose, negotiation};
 use crate::fscc::{from_bytes, to_bytes};
 use crate::status::NtStatus;
 use crate::wire::{
-    COMPRESSION_MAGIC, Command, DecodeError, Dialect, Empty, ErrorResponse, FileId, HEADER_LEN, Header,
-    HeaderFlags, IoctlRequest, Reader, Request, Response, Route, SMB2_MAGIC, SessionSetupResponse,
-    ShareFlags, TRANSFORM_LEN, TRANSFORM_MAGIC, TransformHeader, ValidateNegotiateResponse, Wire, fsctl,
+    COMPRESSION_MAGIC, DecodeError, Dialect, ErrorResponse, FileId, HEADER_LEN, Header, HeaderFlags,
+    IoctlRequest, Reader, Request, Response, Route, SMB2_MAGIC, SessionSetupResponse, ShareFlags,
+    TRANSFORM_LEN, TRANSFORM_MAGIC, TransformHeader, ValidateNegotiateResponse, Wire, fsctl,
 };
 
 /// A request has one interim response; a few more are a server's bug, many an attack.
@@ -141,7 +141,15 @@ impl Connection {
             return Err(PeerMisbehaved::AnotherSession.into());
         }
         let status = NtStatus(header.status);
-        if let (NtStatus::PENDING, Route::Async { async_id }) = (status, header.route) {
+        if let (Some(known), Route::Async { async_id }) = (pending.async_id, header.route)
+            && known != async_id
+        {
+            return Err(PeerMisbehaved::AnotherOperation.into());
+        }
+        if status == NtStatus::PENDING {
+            let Route::Async { async_id } = header.route else {
+                return Err(DecodeError::Invalid("interim response without an operation's name").into());
+            };
             // Interim responses are not signed ([MS-SMB2] 3.3.4.2).
             check_protection(false, pending.encrypted, protection)?;
             if pending.async_id.replace(async_id).is_none() {
@@ -198,11 +206,12 @@ impl Connection {
         }
         let malformed = waiting.malformed;
         let purpose = waiting.purpose.clone();
+        // That a chain asks for a CLOSE does not mean that the server got as far.
+        let closed = waiting.close.and_then(|index| waiting.replies.get(index)?.as_ref());
+        let closed = closed.is_some_and(|reply| reply.body.is_ok());
+        let orphaned = (waiting.abandoned || malformed.is_some()) && !closed;
         let replies: Vec<Reply> = waiting.replies.iter_mut().filter_map(Option::take).collect();
-        if (waiting.abandoned || malformed.is_some())
-            && !waiting.closes
-            && let Some(file_id) = replies.iter().find_map(Reply::opened)
-        {
+        for file_id in replies.iter().filter(|_| orphaned).filter_map(Reply::opened) {
             self.close_orphan(now, pending.session_id, pending.tree_id, file_id);
         }
         let result = match malformed {
@@ -222,13 +231,18 @@ impl Connection {
             Purpose::Validate { held, replies } => {
                 self.forget_chain(token);
                 self.validation_done(result?)?;
+                if self.chains.get(&held).is_none_or(|waiting| waiting.abandoned) {
+                    self.leave_tree(now, pending.session_id, pending.tree_id);
+                }
                 self.finish_chain(held, Ok(replies));
                 Ok(())
             }
+            Purpose::Echo => {
+                self.echo_pending = false;
+                self.forget_chain(token);
+                Ok(())
+            }
             Purpose::Housekeeping => {
-                if pending.command == Command::Echo {
-                    self.echo_pending = false;
-                }
                 self.forget_chain(token);
                 Ok(())
             }
@@ -261,15 +275,16 @@ impl Connection {
                         let refused = Reply { status: NtStatus::ACCESS_DENIED, tree_id: 0, body };
                         return self.finish_chain(token, Ok(vec![refused]));
                     }
-                    session.trees.insert(header.tree_id(), encrypt);
+                    // A number given out twice must not bare what the first one hides.
+                    *session.trees.entry(header.tree_id()).or_default() |= encrypt;
                 }
-                if self.chains.get(&token).is_some_and(|waiting| waiting.abandoned) {
-                    let (session_id, tree_id) = (pending.session_id, header.tree_id());
-                    let request = Request::TreeDisconnect(Empty);
-                    self.enqueue(now, Purpose::Housekeeping, Chain::one(session_id, tree_id, request));
-                }
+                // Validated even where nobody waits for it, and left only then: on a tree that is gone the
+                // server could not confirm anything.
                 if self.must_validate(pending.session_id) {
                     return self.validate(now, token, pending.session_id, header.tree_id(), replies);
+                }
+                if self.chains.get(&token).is_some_and(|waiting| waiting.abandoned) {
+                    self.leave_tree(now, pending.session_id, header.tree_id());
                 }
             }
             Some(Ok(Response::TreeDisconnect(_))) => {
@@ -330,7 +345,7 @@ impl Connection {
             Some(Reply { status, body: Ok(Response::SessionSetup(body)), .. }) => {
                 if status == NtStatus::MORE_PROCESSING_REQUIRED {
                     self.login_continues(now, login, &body, header, message)
-                } else if login.session_id != 0 && login.session_id != header.session_id {
+                } else if !self.may_name(&login, header.session_id) {
                     Err(ConnectionError::from(PeerMisbehaved::AnotherSession).into())
                 } else {
                     let Some(negotiated) = &self.negotiated else { return };
@@ -353,6 +368,13 @@ impl Connection {
         }
     }
 
+    /// Whether the server may give this login that name. Another session's would replace that one's keys.
+    fn may_name(&self, login: &super::Login, session_id: u64) -> bool {
+        let taken = self.sessions.contains_key(&session_id)
+            || self.logins.values().any(|other| other.session_id == session_id);
+        session_id != 0 && !taken && (login.session_id == 0 || login.session_id == session_id)
+    }
+
     fn login_continues(
         &mut self,
         now: Instant,
@@ -361,8 +383,8 @@ impl Connection {
         header: &Header,
         message: &Bytes,
     ) -> Result<(), SessionError> {
-        if header.session_id == 0 || (login.session_id != 0 && login.session_id != header.session_id) {
-            return Err(ConnectionError::from(DecodeError::Invalid("session id")).into());
+        if !self.may_name(&login, header.session_id) {
+            return Err(ConnectionError::from(PeerMisbehaved::AnotherSession).into());
         }
         login.session_id = header.session_id;
         login.preauth.update(message);

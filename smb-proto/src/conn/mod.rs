@@ -12,6 +12,8 @@
 //! validation of the negotiation are settled in here. A chain waits in a queue until its credits are there. A
 //! reply is taken only with the protection that its request had.
 
+mod activity;
+mod clock;
 mod config;
 mod credits;
 mod error;
@@ -27,6 +29,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use activity::Activity;
 pub use config::{ConnectionConfig, SessionConfig};
 pub use error::{ConnectionError, PeerIncompatible, PeerMisbehaved, RequestError, SessionError};
 pub use frame::{Inbound, Opened, Outbound, PREFIX_LEN, Protection, SealedFrame};
@@ -92,7 +95,9 @@ enum Purpose {
         held: Token,
         replies: Vec<Reply>,
     },
-    /// ECHO, or the CLOSE of an open that nobody waited for.
+    /// ECHO, which asks whether the server lives, or for credits.
+    Echo,
+    /// The end of an open or a tree connect that nobody waited for.
     Housekeeping,
 }
 
@@ -127,8 +132,8 @@ struct Waiting {
     deadline: Option<Instant>,
     /// Nobody wants the replies any more; what they opened is closed again.
     abandoned: bool,
-    /// The chain closes what it opens.
-    closes: bool,
+    /// Which of the chain's requests is the CLOSE of what it opens, if any.
+    close: Option<usize>,
     message_ids: Vec<u64>,
 }
 
@@ -249,7 +254,7 @@ impl Connection {
     pub fn cancel(&mut self, token: Token) {
         let Some(waiting) = self.chains.get(&token) else { return };
         if waiting.message_ids.is_empty() {
-            self.queue.retain(|queued| queued.token != token);
+            self.withdraw(token);
             self.finish_chain(token, Err(RequestError::TimedOut));
             return;
         }
@@ -282,9 +287,25 @@ impl Connection {
         let Some(waiting) = self.chains.get_mut(&token) else { return };
         waiting.abandoned = true;
         if waiting.message_ids.is_empty() {
-            self.queue.retain(|queued| queued.token != token);
+            self.withdraw(token);
             self.forget_chain(token);
         }
+    }
+
+    /// Takes a chain out of the queue. What it was to close is closed all the same, in its place: its user has
+    /// no other way to.
+    fn withdraw(&mut self, token: Token) {
+        let Some(at) = self.queue.iter().position(|queued| queued.token == token) else { return };
+        let Some(mut queued) = self.queue.remove(at) else { return };
+        queued
+            .requests
+            .retain(|request| matches!(request, Request::Close(close) if close.file_id != FileId::RELATED));
+        if queued.requests.is_empty() {
+            return;
+        }
+        let Queued { session_id, tree_id, requests, .. } = queued;
+        let chain = Chain { session_id, tree_id, requests, timeout: None };
+        self.enqueue_at(at, Purpose::Housekeeping, chain, None);
     }
 
     /// Ends the connection: each waiting chain gets `reason`.
@@ -331,73 +352,6 @@ impl Connection {
         self.events.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] is due, unless something happens before.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.closed.is_some() {
-            return None;
-        }
-        let silence = match self.silent_since {
-            Some(since) if self.echo_pending || self.negotiated.is_none() => since + self.config.dead_after,
-            Some(since) => since + self.config.echo_after,
-            None => self.last_activity + self.config.keepalive,
-        };
-        let deadline = self.deadlines.first().map(|(at, _)| *at);
-        Some(deadline.map_or(silence, |at| at.min(silence)))
-    }
-
-    /// Does what is due by `now`: gives up late requests, asks a silent server whether it lives, ends a dead
-    /// connection.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if self.closed.is_some() {
-            return;
-        }
-        while let Some(&(at, token)) = self.deadlines.first() {
-            if at > now {
-                break;
-            }
-            self.deadlines.remove(&(at, token));
-            self.cancel(token);
-            if let Some(waiting) = self.chains.get_mut(&token)
-                && !waiting.abandoned
-            {
-                waiting.abandoned = true;
-                self.events.push_back(Event::Done { token, result: Err(RequestError::TimedOut) });
-            }
-        }
-        match self.silent_since {
-            Some(since) if now >= since + self.config.dead_after => self.close(ConnectionError::TimedOut),
-            Some(since) if now >= since + self.config.echo_after => self.echo(now),
-            None if now >= self.last_activity + self.config.keepalive => {
-                self.last_activity = now;
-                // Also if the ECHO has to wait for credits: whoever withholds them is silent too.
-                self.silent_since = Some(now);
-                self.echo(now);
-            }
-            _ => {}
-        }
-    }
-
-    /// Part of a frame went one way or the other: the peer is slow, but not silent.
-    pub fn note_progress(&mut self, now: Instant) {
-        if let Some(since) = &mut self.silent_since {
-            *since = now;
-        }
-    }
-
-    fn echo(&mut self, now: Instant) {
-        if self.echo_pending || self.negotiated.is_none() {
-            return;
-        }
-        self.echo_pending = true;
-        let session_id = self.sessions.keys().next().copied().unwrap_or(0);
-        self.enqueue(now, Purpose::Housekeeping, Chain::one(session_id, 0, Request::Echo(Empty)));
-        // In front of what waits: without credits nothing else would go either.
-        if let Some(echo) = self.queue.pop_back() {
-            self.queue.push_front(echo);
-        }
-        self.flush_queue(now);
-    }
-
     fn session_setup(&self, config: &SessionConfig, token: Vec<u8>) -> Request {
         Request::SessionSetup(SessionSetupRequest {
             flags: SessionSetupFlags::empty(),
@@ -409,9 +363,13 @@ impl Connection {
     }
 
     fn enqueue(&mut self, now: Instant, purpose: Purpose, chain: Chain) -> Token {
+        let deadline = chain.timeout.map(|timeout| now + timeout);
+        self.enqueue_at(self.queue.len(), purpose, chain, deadline)
+    }
+
+    fn enqueue_at(&mut self, at: usize, purpose: Purpose, chain: Chain, deadline: Option<Instant>) -> Token {
         let token = Token(self.next_token);
         self.next_token += 1;
-        let deadline = chain.timeout.map(|timeout| now + timeout);
         if let Some(at) = deadline {
             self.deadlines.insert((at, token));
         }
@@ -421,12 +379,12 @@ impl Connection {
             malformed: None,
             deadline,
             abandoned: false,
-            closes: chain.requests.iter().any(|request| matches!(request, Request::Close(_))),
+            close: chain.requests.iter().position(|request| matches!(request, Request::Close(_))),
             message_ids: Vec::new(),
         };
         self.chains.insert(token, waiting);
         let Chain { session_id, tree_id, requests, .. } = chain;
-        self.queue.push_back(Queued { token, session_id, tree_id, requests });
+        self.queue.insert(at, Queued { token, session_id, tree_id, requests });
         token
     }
 
@@ -438,8 +396,13 @@ impl Connection {
                 if !self.credits.idle() {
                     break;
                 }
+                if !self.credits.affords(1) {
+                    // A server must never leave a client with nothing ([MS-SMB2] 3.3.1.2): no request can go
+                    // out any more, nor anything come in that would change that.
+                    return self.close(PeerMisbehaved::Starved.into());
+                }
                 // Nothing is under way that would bring credits. An ECHO may; if it has not, nothing will.
-                if !self.probed && self.credits.affords(1) && self.negotiated.is_some() {
+                if !self.probed && self.negotiated.is_some() {
                     self.probed = true;
                     self.echo(now);
                     break;
@@ -545,7 +508,7 @@ impl Connection {
         match waiting.purpose {
             Purpose::Caller if !waiting.abandoned => self.events.push_back(Event::Done { token, result }),
             Purpose::Validate { held, .. } => self.finish_chain(held, result),
-            Purpose::Housekeeping => self.echo_pending = false,
+            Purpose::Echo => self.echo_pending = false,
             Purpose::Login => {
                 if let (Some(login), Err(error)) = (self.logins.remove(&token), result) {
                     let error = match error {
@@ -559,11 +522,20 @@ impl Connection {
         }
     }
 
-    /// Closes what an abandoned chain opened.
+    /// Closes what a chain opened that nobody waits for.
     fn close_orphan(&mut self, now: Instant, session_id: u64, tree_id: u32, file_id: FileId) {
-        if self.sessions.contains_key(&session_id) {
-            let close = Request::Close(CloseRequest { query_attributes: false, file_id });
-            self.enqueue(now, Purpose::Housekeeping, Chain::one(session_id, tree_id, close));
+        let close = Request::Close(CloseRequest { query_attributes: false, file_id });
+        self.keep_house(now, Chain::one(session_id, tree_id, close));
+    }
+
+    /// Leaves a tree that nobody waits for.
+    fn leave_tree(&mut self, now: Instant, session_id: u64, tree_id: u32) {
+        self.keep_house(now, Chain::one(session_id, tree_id, Request::TreeDisconnect(Empty)));
+    }
+
+    fn keep_house(&mut self, now: Instant, chain: Chain) {
+        if self.sessions.contains_key(&chain.session_id) {
+            self.enqueue(now, Purpose::Housekeeping, chain);
         }
     }
 

@@ -29,7 +29,9 @@ fn hmac_sha256(key: &[u8]) -> Hmac<Sha256> {
     if let Some(head) = block.get_mut(..key.len()) {
         head.copy_from_slice(key);
     } else {
-        block[..32].copy_from_slice(&Sha256::digest(key));
+        let mut digest = Sha256::digest(key);
+        block[..32].copy_from_slice(&digest);
+        digest.zeroize();
     }
     Hmac::new((&*block).into())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A secret key of any length. It is wiped when dropped and its `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -29,6 +29,8 @@ impl Key {
         Self(bytes)
     }
 }
+
+impl ZeroizeOnDrop for Key {}
 
 impl From<Vec<u8>> for Key {
     fn from(bytes: Vec<u8>) -> Self {

@@ -1,5 +1,7 @@
 //! SESSION_SETUP, TREE_CONNECT and the bodies that carry nothing ([MS-SMB2] 2.2.5 to 2.2.12).
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::buf::{DecodeError, Reader, Wire, Writer, len16, utf16_len, utf16_to_string};
@@ -30,7 +32,7 @@ bitflags::bitflags! {
 }
 
 /// SMB2 SESSION_SETUP Request ([MS-SMB2] 2.2.5).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SessionSetupRequest {
     /// Binding or not.
     pub flags: SessionSetupFlags,
@@ -42,6 +44,26 @@ pub struct SessionSetupRequest {
     pub previous_session_id: u64,
     /// The GSS token.
     pub token: Bytes,
+}
+
+// Passwords can be guessed against the token, so neither shows it.
+impl fmt::Debug for SessionSetupRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionSetupRequest")
+            .field("flags", &self.flags)
+            .field("previous_session_id", &self.previous_session_id)
+            .field("token", &format_args!("{} bytes", self.token.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SessionSetupResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionSetupResponse")
+            .field("flags", &self.flags)
+            .field("token", &format_args!("{} bytes", self.token.len()))
+            .finish()
+    }
 }
 
 impl Wire for SessionSetupRequest {
@@ -72,7 +94,7 @@ impl Wire for SessionSetupRequest {
 }
 
 /// SMB2 SESSION_SETUP Response ([MS-SMB2] 2.2.6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SessionSetupResponse {
     /// Guest, anonymous, encrypted.
     pub flags: SessionFlags,

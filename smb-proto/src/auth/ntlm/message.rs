@@ -1,5 +1,7 @@
 //! The three messages of NTLM ([MS-NLMP] 2.2.1).
 
+use std::fmt;
+
 use bitflags::bitflags;
 
 use super::av::AvPairs;
@@ -121,7 +123,9 @@ impl Challenge {
 }
 
 /// AUTHENTICATE_MESSAGE ([MS-NLMP] 2.2.1.3). Names are UTF-16.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Its `Debug` shows no response: passwords can be guessed against one.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Authenticate {
     /// What was agreed on.
     pub flags: Flags,
@@ -189,6 +193,12 @@ impl Authenticate {
         if let Some(field) = message.get_mut(MIC_AT..MIC_AT + 16) {
             field.copy_from_slice(&mic);
         }
+    }
+}
+
+impl fmt::Debug for Authenticate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticate").field("flags", &self.flags).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,9 @@
 //! The connection against a scripted server, in virtual time.
 
+mod hostile;
 mod pair;
+mod schedules;
+mod toy;
 
 use std::time::Duration;
 

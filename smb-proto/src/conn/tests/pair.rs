@@ -1,5 +1,6 @@
 //! A connection and a scripted server, in virtual time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -50,6 +51,10 @@ pub(super) struct Script {
     pub(super) session_flags: SessionFlags,
     pub(super) credits: u16,
     pub(super) must_sign: bool,
+    /// What the next login's session is called.
+    pub(super) session_id: u64,
+    /// What becomes of the honest answer to NEGOTIATE.
+    pub(super) rewrite: fn(&mut NegotiateResponse),
 }
 
 impl Default for Script {
@@ -63,13 +68,18 @@ impl Default for Script {
             session_flags: SessionFlags::empty(),
             credits: 64,
             must_sign: false,
+            session_id: SESSION_ID,
+            rewrite: |_| {},
         }
     }
 }
 
 pub(super) struct Server {
     pub(super) script: Script,
+    pub(super) crypto: Arc<dyn CryptoProvider>,
     pub(super) preauth: PreauthHash,
+    /// The same as it was before the first login.
+    connection_preauth: PreauthHash,
     pub(super) signer: Option<Box<dyn MessageSigner>>,
     pub(super) to_client: Option<Box<dyn MessageCipher>>,
     pub(super) from_client: Option<Box<dyn MessageCipher>>,
@@ -118,6 +128,9 @@ impl Server {
                 (NtStatus::SUCCESS, Response::Negotiate(self.negotiate_response()))
             }
             Request::SessionSetup(body) => {
+                if body.token == b"one"[..] {
+                    self.preauth = self.connection_preauth.clone();
+                }
                 self.preauth.update(message);
                 let flags = self.script.session_flags;
                 let token = Bytes::from_static(b"token");
@@ -158,6 +171,7 @@ impl Server {
             }
             Request::Echo(_) => (NtStatus::SUCCESS, Response::Echo(Empty)),
             Request::Logoff(_) => (NtStatus::SUCCESS, Response::Logoff(Empty)),
+            Request::TreeDisconnect(_) => (NtStatus::SUCCESS, Response::TreeDisconnect(Empty)),
             other => panic!("unscripted {other:?}"),
         }
     }
@@ -179,7 +193,7 @@ impl Server {
         } else {
             SecurityMode::SIGNING_ENABLED
         };
-        NegotiateResponse {
+        let mut response = NegotiateResponse {
             security_mode,
             dialect: self.script.dialect as u16,
             server_guid: Guid([9; 16]),
@@ -191,7 +205,22 @@ impl Server {
             start_time: FileTime::ZERO,
             token: Bytes::new(),
             contexts,
+        };
+        (self.script.rewrite)(&mut response);
+        response
+    }
+
+    /// Takes an unprotected answer into the preauthentication hash.
+    fn said_early(&mut self, asked: &Header, reply: &[u8]) {
+        self.preauth.update(reply);
+        if asked.command == Command::Negotiate {
+            self.connection_preauth = self.preauth.clone();
         }
+    }
+
+    /// Takes this for what the client gets as the answer to NEGOTIATE.
+    pub(super) fn negotiated(&mut self, reply: &[u8]) {
+        self.said_early(&Header::request(Command::Negotiate, 0), reply);
     }
 
     pub(super) fn make_keys(&mut self) {
@@ -201,7 +230,7 @@ impl Server {
             Dialect::Smb300 | Dialect::Smb302 => SessionKeys::smb30(&key),
             Dialect::Smb311 => SessionKeys::smb311(&key, &key, &self.preauth, self.script.cipher),
         };
-        let crypto = rust_crypto();
+        let crypto = self.crypto.clone();
         self.signer = Some(crypto.signer(self.script.signing, &keys.signing).unwrap());
         if let (Some(cipher), Some(to_server), Some(to_client)) =
             (self.script.cipher, &keys.client_to_server, &keys.server_to_client)
@@ -215,7 +244,7 @@ impl Server {
     pub(super) fn encode(&self, request: &Header, status: NtStatus, body: &Response) -> Vec<u8> {
         let mut header = Header::response_to(request, status.0, self.script.credits);
         if matches!(body, Response::SessionSetup(_)) {
-            header.session_id = SESSION_ID;
+            header.session_id = self.script.session_id;
         }
         if matches!(body, Response::TreeConnect(_)) {
             header.route = Route::Sync { tree_id: TREE_ID };
@@ -238,7 +267,7 @@ impl Server {
             signature: [0; 16],
             nonce: [self.nonce; 16],
             original_size: message.len() as u32,
-            session_id: SESSION_ID,
+            session_id: self.script.session_id,
         };
         let nonce_len = self.script.cipher.unwrap().nonce_len();
         let mut head = to_bytes(&header).to_vec();
@@ -266,12 +295,22 @@ pub(super) fn create_response() -> CreateResponse {
 
 impl Pair {
     pub(super) fn new(script: Script, config: ConnectionConfig) -> Self {
+        Self::with_crypto(script, config, rust_crypto())
+    }
+
+    pub(super) fn with_crypto(
+        script: Script,
+        config: ConnectionConfig,
+        crypto: Arc<dyn CryptoProvider>,
+    ) -> Self {
         let now = Instant::now();
         Self {
-            client: Connection::new(config, rust_crypto(), now).unwrap(),
+            client: Connection::new(config, crypto.clone(), now).unwrap(),
             server: Server {
                 script,
+                crypto,
                 preauth: PreauthHash::default(),
+                connection_preauth: PreauthHash::default(),
                 signer: None,
                 to_client: None,
                 from_client: None,
@@ -323,7 +362,7 @@ impl Pair {
                 if header.command == Command::Negotiate
                     || (header.command == Command::SessionSetup && !final_setup)
                 {
-                    self.server.preauth.update(&reply);
+                    self.server.said_early(&header, &reply);
                 } else if encrypted {
                     reply = self.server.encrypt(reply);
                 } else if final_setup || header.flags.contains(HeaderFlags::SIGNED) {
