@@ -21,6 +21,7 @@ const PORT: u16 = 445;
 
 /// Whom to connect to, as whom, and how protected.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ConnectOptions {
     /// The server's name or address.
     pub host: String,
@@ -81,6 +82,91 @@ impl ConnectOptions {
         }
     }
 
+    /// The same at another TCP port.
+    pub fn port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// The same at this address, whatever the name resolves to.
+    pub fn address(self, address: IpAddr) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
+    /// The same, encrypted or not.
+    pub fn encrypt(self, encrypt: bool) -> Self {
+        Self { encrypt, ..self }
+    }
+
+    /// The same, signed or not; without a signature anybody on the way can change what is read and written.
+    pub fn sign(self, sign: bool) -> Self {
+        Self { sign, ..self }
+    }
+
+    /// The same, content with being let in as guest.
+    pub fn allow_guest(self, allow_guest: bool) -> Self {
+        Self { allow_guest, ..self }
+    }
+
+    /// The same with these dialects on offer.
+    pub fn dialects(self, min_dialect: Dialect, max_dialect: Dialect) -> Self {
+        Self { min_dialect, max_dialect, ..self }
+    }
+
+    /// The same with these ciphers on offer, best first.
+    pub fn ciphers(self, ciphers: impl Into<Vec<Cipher>>) -> Self {
+        Self { ciphers: ciphers.into(), ..self }
+    }
+
+    /// The same with these signing algorithms on offer, best first.
+    pub fn signing_algorithms(self, algorithms: impl Into<Vec<SigningAlgorithm>>) -> Self {
+        Self { signing_algorithms: algorithms.into(), ..self }
+    }
+
+    /// The same for a server of another name.
+    pub fn host(self, host: impl Into<String>) -> Self {
+        Self { host: host.into(), ..self }
+    }
+
+    /// The same as another user.
+    pub fn credentials(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
+    }
+
+    /// The same; older dialects are not offered.
+    pub fn min_dialect(self, min_dialect: Dialect) -> Self {
+        Self { min_dialect, ..self }
+    }
+
+    /// The same; newer dialects are not offered.
+    pub fn max_dialect(self, max_dialect: Dialect) -> Self {
+        Self { max_dialect, ..self }
+    }
+
+    /// The same; a TCP connection may take so long.
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// The same; negotiation and login together may take so long.
+    pub fn login_timeout(self, login_timeout: Duration) -> Self {
+        Self { login_timeout, ..self }
+    }
+
+    /// The same; a server that is silent for so long is given up.
+    pub fn dead_after(self, dead_after: Duration) -> Self {
+        Self { dead_after, ..self }
+    }
+
+    /// The same; no request carries more than so many bytes.
+    pub fn max_io(self, max_io: u32) -> Self {
+        Self { max_io, ..self }
+    }
+
+    /// The same; no single request may take longer.
+    pub fn request_timeout(self, request_timeout: Duration) -> Self {
+        Self { request_timeout, ..self }
+    }
+
     fn connection_config(&self, client_guid: Guid) -> ConnectionConfig {
         let defaults = ConnectionConfig::default();
         ConnectionConfig {
@@ -109,6 +195,7 @@ fn is_azure(host: &str) -> bool {
 
 /// What a session agreed with its server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SessionInfo {
     /// The dialect.
     pub dialect: Dialect,
@@ -124,6 +211,25 @@ pub struct SessionInfo {
     pub max_read: u32,
     /// The largest write in bytes.
     pub max_write: u32,
+}
+
+/// How busy a connection is: for diagnosis, and for tests that look for leaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Activity {
+    /// Futures that wait for the server.
+    pub waiting: usize,
+    /// Requests that the server has not answered, or that wait for credits, whether or not somebody waits for them.
+    pub in_flight: usize,
+    /// Credits in hand.
+    pub credits: u32,
+}
+
+impl Activity {
+    /// Whether nothing is asked and nobody waits.
+    pub const fn is_quiet(&self) -> bool {
+        self.waiting == 0 && self.in_flight == 0
+    }
 }
 
 /// A login on a server. Clones share the connection; the last one closes it.
@@ -222,6 +328,11 @@ impl Client {
         self.inner.info
     }
 
+    /// How busy the connection is at this moment.
+    pub fn activity(&self) -> Activity {
+        self.inner.link.activity()
+    }
+
     /// Connects to a share.
     ///
     /// # Errors
@@ -249,6 +360,18 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_do_not_show_the_password() {
+        let credentials = Credentials::Password {
+            user: "alice".into(),
+            domain: String::new(),
+            password: "Correct horse 4711".to_owned().into(),
+        };
+        let options = ConnectOptions::new("server", credentials);
+        let shown = format!("{options:?} {options:#?}");
+        assert!(shown.contains("alice") && !shown.contains("Correct horse"), "{shown}");
+    }
 
     #[test]
     fn azure_hosts_are_encrypted_by_default() {

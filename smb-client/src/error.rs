@@ -54,6 +54,9 @@ pub enum Error {
         /// What the system says.
         error: Arc<io::Error>,
     },
+    /// A blocking client could not start its thread.
+    #[error("cannot start a thread: {0}")]
+    Runtime(Arc<io::Error>),
     /// The login failed.
     #[error("cannot log in: {0}")]
     Session(#[from] SessionError),
@@ -96,6 +99,37 @@ impl Error {
 
     pub(crate) const fn refused(operation: &'static str, status: NtStatus) -> Self {
         Self::Status { operation, status }
+    }
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        use io::ErrorKind;
+        let kind = match &error {
+            Error::Connect { error, .. } | Error::Resolve { error, .. } | Error::Runtime(error) => {
+                error.kind()
+            }
+            Error::ConnectTimeout { .. } | Error::TimedOut => ErrorKind::TimedOut,
+            Error::Connection(_) => ErrorKind::ConnectionAborted,
+            Error::InvalidName(_) | Error::TooLarge => ErrorKind::InvalidInput,
+            Error::Malformed(_) => ErrorKind::InvalidData,
+            _ => match error.status() {
+                Some(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => {
+                    ErrorKind::NotFound
+                }
+                Some(NtStatus::OBJECT_NAME_COLLISION) => ErrorKind::AlreadyExists,
+                Some(NtStatus::ACCESS_DENIED | NtStatus::LOGON_FAILURE) => ErrorKind::PermissionDenied,
+                Some(NtStatus::DISK_FULL) => ErrorKind::StorageFull,
+                Some(NtStatus::DIRECTORY_NOT_EMPTY) => ErrorKind::DirectoryNotEmpty,
+                Some(NtStatus::FILE_IS_A_DIRECTORY) => ErrorKind::IsADirectory,
+                Some(NtStatus::NOT_A_DIRECTORY) => ErrorKind::NotADirectory,
+                Some(NtStatus::SHARING_VIOLATION | NtStatus::FILE_LOCK_CONFLICT) => ErrorKind::ResourceBusy,
+                Some(NtStatus::INVALID_PARAMETER) => ErrorKind::InvalidInput,
+                Some(NtStatus::NOT_SUPPORTED) => ErrorKind::Unsupported,
+                _ => ErrorKind::Other,
+            },
+        };
+        Self::new(kind, error)
     }
 }
 

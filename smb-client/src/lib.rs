@@ -26,25 +26,35 @@
 
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 mod client;
+mod copy;
+mod cursor;
 mod directory;
 mod error;
 mod file;
+mod ioctl;
 mod link;
+mod links;
 mod metadata;
 mod names;
 mod open;
 mod pool;
 mod resolve;
 mod share;
+mod shares;
 mod transfer;
+mod watch;
 mod whole;
 mod window;
 
-pub use client::{Client, ConnectOptions, SessionInfo};
+pub use client::{Activity, Client, ConnectOptions, SessionInfo};
+pub use copy::Copied;
+pub use cursor::Cursor;
 pub use directory::{Directory, Entry};
 pub use error::{Error, Result};
 pub use file::File;
+pub use links::{Link, LinkKind, mfsymlink_target, resolve_link};
 pub use metadata::{Metadata, Space};
 pub use names::{InvalidName, name_from_wire, name_to_wire, path_to_wire};
 pub use open::OpenOptions;
@@ -53,8 +63,10 @@ pub use share::{SetAttributes, Share};
 pub use smb_proto::auth::{Credentials, Secret};
 pub use smb_proto::conn::{ConnectionError, PeerIncompatible, PeerMisbehaved, SessionError};
 pub use smb_proto::crypto::{Cipher, SigningAlgorithm};
-pub use smb_proto::fscc::{FileAttributes, FileTime};
+pub use smb_proto::fscc::{FileAttributes, FileTime, reparse_tag};
+pub use smb_proto::rpc::{ServerInfo, ShareInfo, ShareKind};
 pub use smb_proto::wire::{AccessMask, CreateAction, CreateDisposition, CreateOptions, Dialect, ShareAccess};
 pub use smb_proto::{NtStatus, wire};
 pub use transfer::{ReadStream, WriteStream};
+pub use watch::{Watch, WatchEvent, WatchFilter};
 pub use whole::FileStart;

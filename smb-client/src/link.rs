@@ -16,11 +16,12 @@ use smb_proto::conn::{
     SessionConfig, SessionError, Token,
 };
 use smb_proto::crypto::CryptoProvider;
-use smb_proto::wire::{BreakBody, CloseRequest, Request, SessionFlags};
+use smb_proto::wire::{BreakBody, CloseRequest, Empty, Request, Response, SessionFlags};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::client::Activity;
 use crate::error::Error;
 use crate::pool::BufferPool;
 
@@ -154,14 +155,15 @@ impl Link {
     /// Sends a chain; the result waits for its replies.
     pub(crate) fn begin(&self, chain: Chain) -> Result<Waiter, RequestError> {
         let (session_id, tree_id) = (chain.session_id, chain.tree_id);
-        let closes = chain.requests.iter().any(|request| matches!(request, Request::Close(_)));
+        let lasts = |request: &Request| matches!(request, Request::ChangeNotify(_) | Request::Lock(_));
+        let cancels = chain.requests.iter().any(lasts);
         let shared = self.shared.clone();
         let mut state = self.shared.lock();
         let token = state.machine.send(Instant::now(), chain)?;
         let (sender, receiver) = oneshot::channel();
         state.requests.insert(token, sender);
         self.shared.after(state);
-        Ok(Waiter { shared, token: Some(token), receiver, session_id, tree_id, closes })
+        Ok(Waiter { shared, token: Some(token), receiver, session_id, tree_id, cancels })
     }
 
     /// Sends a chain whose replies nobody needs.
@@ -184,6 +186,17 @@ impl Link {
         self.shared.lock().machine.credit_bytes()
     }
 
+    /// How busy the connection is.
+    pub(crate) fn activity(&self) -> Activity {
+        let state = self.shared.lock();
+        let machine = state.machine.activity();
+        Activity {
+            waiting: state.requests.len() + state.logins.len(),
+            in_flight: machine.waiting.max(machine.in_flight).max(machine.unsent),
+            credits: machine.credits,
+        }
+    }
+
     /// Why the connection is over, if it is.
     pub(crate) fn closed(&self) -> Option<ConnectionError> {
         self.shared.lock().machine.closed().cloned()
@@ -202,8 +215,8 @@ pub(crate) struct Waiter {
     receiver: oneshot::Receiver<(RequestResult, Instant)>,
     session_id: u64,
     tree_id: u32,
-    /// The chain closes what it opens.
-    closes: bool,
+    /// The server may work on it for ever, unless it is told that nobody waits.
+    cancels: bool,
 }
 
 impl Future for Waiter {
@@ -224,16 +237,24 @@ impl Drop for Waiter {
         {
             let mut state = self.shared.lock();
             state.requests.remove(&token);
+            if self.cancels {
+                state.machine.cancel(token);
+            }
             state.machine.abandon(token);
             self.shared.after(state);
         }
         // The answer may have come already, with nobody there to take it: then the machine is done with it.
-        if let Ok((Ok(replies), _)) = self.receiver.try_recv()
-            && !self.closes
-            && let Some(file_id) = replies.iter().find_map(Reply::opened)
-        {
-            let close = Request::Close(CloseRequest { query_attributes: false, file_id });
-            self.shared.post(Chain::one(self.session_id, self.tree_id, close));
+        let Ok((Ok(replies), _)) = self.receiver.try_recv() else { return };
+        let closed = replies.iter().any(|reply| matches!(reply.body, Ok(Response::Close(_))));
+        for reply in replies {
+            let (tree_id, request) = match (&reply.body, reply.opened()) {
+                (_, Some(file_id)) if !closed => {
+                    (self.tree_id, Request::Close(CloseRequest { query_attributes: false, file_id }))
+                }
+                (Ok(Response::TreeConnect(_)), _) => (reply.tree_id, Request::TreeDisconnect(Empty)),
+                _ => continue,
+            };
+            self.shared.post(Chain::one(self.session_id, tree_id, request));
         }
     }
 }

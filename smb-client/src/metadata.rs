@@ -5,6 +5,7 @@ use smb_proto::wire::{CreateResponse, FileTimes};
 
 /// What a server says of a file or directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Metadata {
     /// The file's number on its volume, 0 where the server has none.
     pub file_id: u64,
@@ -75,6 +76,7 @@ impl From<&CreateResponse> for Metadata {
 
 /// How full a volume is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Space {
     /// Bytes in all.
     pub total: u64,

@@ -68,9 +68,29 @@ impl OpenOptions {
         Self { options: CreateOptions::DIRECTORY_FILE, ..Self::existing(access) }
     }
 
+    /// The same with this access besides.
+    pub fn access(self, access: AccessMask) -> Self {
+        Self { access: self.access | access, ..self }
+    }
+
+    /// The same; others may do this and no more meanwhile.
+    pub fn share_access(self, share_access: ShareAccess) -> Self {
+        Self { share_access, ..self }
+    }
+
     /// The same with another disposition.
     pub fn disposition(self, disposition: CreateDisposition) -> Self {
         Self { disposition, ..self }
+    }
+
+    /// The same with these options besides.
+    pub fn options(self, options: CreateOptions) -> Self {
+        Self { options: self.options | options, ..self }
+    }
+
+    /// The same; a new file gets these attributes.
+    pub fn attributes_of_new(self, attributes: FileAttributes) -> Self {
+        Self { attributes, ..self }
     }
 
     /// The request that opens `path`.

@@ -18,6 +18,7 @@ const SMALL: usize = 64 << 10;
 
 /// The start of a file, and what the server said of the file when it was opened.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct FileStart {
     /// Times, size, attributes.
     pub metadata: Metadata,

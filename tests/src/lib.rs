@@ -16,6 +16,7 @@
 mod address;
 mod conf;
 mod content;
+mod impostor;
 mod mount;
 mod process;
 mod relay;
@@ -24,6 +25,7 @@ mod user;
 
 pub use address::free_address;
 pub use content::{Content, sha256, sha256_file};
+pub use impostor::{Answer, Impostor, Lie, Manner, listing};
 pub use mount::{Mount, MountBuilder, sharefs_binary};
 pub use process::{Group, find_program, wait_until};
 pub use relay::Relay;

@@ -1,8 +1,8 @@
 //! A TCP relay that makes the network's trouble: delay, silence, connections cut in the middle of a message.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,6 +29,8 @@ struct Controls {
     server_bytes_left: AtomicU64,
     stalled: watch::Sender<bool>,
     cut: watch::Sender<u64>,
+    /// All that the servers said, if it is to be kept.
+    record: Mutex<Option<Vec<u8>>>,
 }
 
 impl Relay {
@@ -41,6 +43,7 @@ impl Relay {
             server_bytes_left: AtomicU64::new(u64::MAX),
             stalled: watch::channel(false).0,
             cut: watch::channel(0).0,
+            record: Mutex::new(None),
         });
         let task = tokio::spawn(accept(listener, server, controls.clone()));
         Self { address, controls, task }
@@ -70,6 +73,16 @@ impl Relay {
     /// Cuts all connections.
     pub fn cut(&self) {
         self.controls.cut.send_modify(|count| *count += 1);
+    }
+
+    /// Keeps from now on what the server says.
+    pub fn record(&self) {
+        *self.controls.record.lock().expect("no panic while it is held") = Some(Vec::new());
+    }
+
+    /// What the server said since [`Self::record`].
+    pub fn recorded(&self) -> Vec<u8> {
+        self.controls.record.lock().expect("no panic while it is held").take().unwrap_or_default()
     }
 
     /// Cuts all connections once, after the server said this many bytes more.
@@ -142,6 +155,10 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Contro
             } else {
                 u64::MAX
             };
+            if counted && let Some(record) = &mut *controls.record.lock().expect("no panic while it is held")
+            {
+                record.extend_from_slice(&data);
+            }
             let allowed = usize::try_from(left.min(length)).unwrap_or(data.len());
             let written = to.write_all(&data[..allowed]).await;
             if allowed < data.len() {

@@ -191,10 +191,7 @@ impl Samba {
 
     /// Options that log the user in.
     pub fn options(&self) -> ConnectOptions {
-        ConnectOptions {
-            port: self.port(),
-            ..ConnectOptions::new(self.address().to_string(), self.credentials())
-        }
+        ConnectOptions::new(self.address().to_string(), self.credentials()).port(self.port())
     }
 
     /// Ends the server in an orderly way and starts it again on the same directory and address.
@@ -268,6 +265,41 @@ impl Samba {
             text.push_str(&String::from_utf8_lossy(tail));
         }
         text
+    }
+
+    /// The files and directories that the server has open, as smbstatus shows them: a line for each open.
+    pub fn open_files(&self) -> Vec<String> {
+        self.status("-L")
+    }
+
+    /// The shares that clients are connected to, in the same way.
+    pub fn connected_shares(&self) -> Vec<String> {
+        self.status("-S")
+    }
+
+    /// How many clients are logged in.
+    pub fn connections(&self) -> usize {
+        self.status("-p").len()
+    }
+
+    /// The lines of smbstatus's table. It wants to be root; in a user namespace of its own everybody is.
+    fn status(&self, what: &str) -> Vec<String> {
+        let smbstatus = find_program("smbstatus", "samba");
+        let mut command = if rustix::process::getuid().is_root() {
+            Command::new(smbstatus)
+        } else {
+            let mut command = Command::new(find_program("unshare", "util-linux"));
+            command.arg("-Ur").arg(smbstatus);
+            command
+        };
+        command.arg(what).arg("-s").arg(self.root.path().join("smb.conf"));
+        let (passwd, group) = (self.root.path().join("passwd"), self.root.path().join("group"));
+        let output = command.envs(wrapper(&passwd, &group)).output().expect("smbstatus runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "smbstatus: {text}{}", String::from_utf8_lossy(&output.stderr));
+        // Everything above the rule is the table's head; without a rule there is no table.
+        let rows = text.lines().skip_while(|line| !line.starts_with("----")).skip(1);
+        rows.filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
     }
 
     fn add_user(&self) {

@@ -52,13 +52,13 @@ async fn files_of_awkward_sizes_sealed() {
 #[tokio::test]
 async fn files_of_awkward_sizes_in_requests_of_odd_sizes() {
     let samba = Samba::start();
-    sizes(&samba, &ConnectOptions { max_io: 99_999, ..samba.options() }).await;
+    sizes(&samba, &samba.options().max_io(99_999)).await;
 }
 
 #[tokio::test]
 async fn files_of_awkward_sizes_in_requests_as_large_as_the_server_takes() {
     let samba = Samba::start();
-    sizes(&samba, &ConnectOptions { max_io: u32::MAX, ..samba.options() }).await;
+    sizes(&samba, &samba.options().max_io(u32::MAX)).await;
 }
 
 #[tokio::test]

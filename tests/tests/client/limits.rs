@@ -1,7 +1,7 @@
 //! Servers that take little at a time.
 
 use sharefs_tests::{Content, Samba};
-use smb_client::{Cipher, ConnectOptions, Dialect};
+use smb_client::{Cipher, Dialect};
 
 use crate::help::{connect, exercise, get, put};
 
@@ -67,7 +67,7 @@ async fn few_credits_for_many_tasks() {
 #[tokio::test]
 async fn tiny_requests() {
     let samba = Samba::start();
-    let options = ConnectOptions { max_io: 1000, ..samba.options() };
+    let options = samba.options().max_io(1000);
     let share = connect(&options).await.share("data").await.expect("the share");
     let content = Content::new(9).bytes(123_456);
     put(&share, "file", content.clone()).await;

@@ -8,7 +8,7 @@ use smb_client::{
 use crate::help::{connect, exercise, list, status};
 
 fn logged_in_as(samba: &Samba, domain: &str, user: &str, password: &str) -> ConnectOptions {
-    ConnectOptions { credentials: samba.credentials_as(domain, user, password), ..samba.options() }
+    samba.options().credentials(samba.credentials_as(domain, user, password))
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn guests_are_refused_unless_asked_for() {
 #[tokio::test]
 async fn allowing_guests_costs_a_known_user_nothing() {
     let samba = Samba::builder().guest().start();
-    let client = connect(&ConnectOptions { allow_guest: true, ..samba.options() }).await;
+    let client = connect(&samba.options().allow_guest(true)).await;
     let info = client.info();
     assert!(!info.guest && info.signing.is_some(), "{info:?}");
     exercise(&samba, &client.share("data").await.expect("the share")).await;
@@ -85,11 +85,8 @@ async fn allowing_guests_costs_a_known_user_nothing() {
 #[tokio::test]
 async fn a_guest_cannot_be_sealed() {
     let samba = Samba::builder().guest().start();
-    let options = ConnectOptions {
-        allow_guest: true,
-        encrypt: true,
-        ..logged_in_as(&samba, samba.domain(), "nosuchuser", "whatever")
-    };
+    let options =
+        logged_in_as(&samba, samba.domain(), "nosuchuser", "whatever").allow_guest(true).encrypt(true);
     let error = Client::connect(&options).await.expect_err("a guest has no key");
     assert!(matches!(error, Error::Session(SessionError::EncryptionUnavailable(_))), "{error} ({error:?})");
 }
@@ -97,7 +94,7 @@ async fn a_guest_cannot_be_sealed() {
 #[tokio::test]
 async fn anonymous_logs_in_where_asked_for() {
     let samba = Samba::builder().guest().start();
-    let client = connect(&ConnectOptions { credentials: Credentials::Anonymous, ..samba.options() }).await;
+    let client = connect(&samba.options().credentials(Credentials::Anonymous)).await;
     assert!(client.info().guest && client.info().signing.is_none(), "{:?}", client.info());
     let share = client.share("open").await.expect("the share that is open to guests");
     assert!(list(&share, "").await.is_empty());
@@ -120,7 +117,7 @@ async fn an_azure_like_server_takes_its_account_under_each_domain() {
 #[tokio::test]
 async fn an_azure_like_server_refuses_older_dialects() {
     let samba = Samba::builder().azure().start();
-    let options = ConnectOptions { max_dialect: Dialect::Smb302, ..samba.options() };
+    let options = samba.options().max_dialect(Dialect::Smb302);
     let error = Client::connect(&options).await.expect_err("3.0.2 is too old");
     assert!(matches!(error, Error::Connection(ConnectionError::PeerIncompatible(_))), "{error} ({error:?})");
 }
@@ -128,7 +125,7 @@ async fn an_azure_like_server_refuses_older_dialects() {
 #[tokio::test]
 async fn a_server_of_old_dialects_refuses_a_client_of_new_ones() {
     let samba = Samba::builder().dialects(Dialect::Smb202, Dialect::Smb210).start();
-    let options = ConnectOptions { min_dialect: Dialect::Smb300, ..samba.options() };
+    let options = samba.options().min_dialect(Dialect::Smb300);
     let error = Client::connect(&options).await.expect_err("2.1 is too old");
     assert!(matches!(error, Error::Connection(ConnectionError::PeerIncompatible(_))), "{error} ({error:?})");
 }
@@ -137,7 +134,7 @@ async fn a_server_of_old_dialects_refuses_a_client_of_new_ones() {
 #[tokio::test]
 async fn a_client_without_ciphers_is_refused_where_encryption_is_required() {
     let samba = Samba::builder().encryption(Cipher::Aes128Gcm).start();
-    let options = ConnectOptions { ciphers: Vec::new(), ..samba.options() };
+    let options = samba.options().ciphers(Vec::new());
     let error = match Client::connect(&options).await {
         Ok(client) => client.share("data").await.expect_err("the server requires encryption"),
         Err(error) => error,
@@ -152,7 +149,7 @@ async fn a_client_without_ciphers_is_refused_where_encryption_is_required() {
 async fn a_client_that_wants_encryption_refuses_a_server_that_cannot() {
     for dialect in [Dialect::Smb202, Dialect::Smb210] {
         let samba = Samba::builder().dialects(dialect, dialect).start();
-        let options = ConnectOptions { encrypt: true, ..samba.options() };
+        let options = samba.options().encrypt(true);
         let error = Client::connect(&options).await.expect_err("2.x has no encryption");
         assert!(
             matches!(error, Error::Session(SessionError::EncryptionUnavailable(_))),
@@ -160,7 +157,7 @@ async fn a_client_that_wants_encryption_refuses_a_server_that_cannot() {
         );
     }
     let samba = Samba::builder().global("server smb encrypt", "off").start();
-    let options = ConnectOptions { encrypt: true, ..samba.options() };
+    let options = samba.options().encrypt(true);
     let error = Client::connect(&options).await.expect_err("the server has switched encryption off");
     assert!(matches!(error, Error::Session(SessionError::EncryptionUnavailable(_))), "{error} ({error:?})");
 }
@@ -174,7 +171,7 @@ async fn nobody_listening_is_an_error_of_the_connection() {
     };
     let error = Client::connect(&options).await.expect_err("nobody listens");
     assert!(matches!(error, Error::Connect { .. }) && error.is_connection(), "{error} ({error:?})");
-    let options = ConnectOptions { host: "no-such-host.invalid".into(), ..options };
+    let options = options.host("no-such-host.invalid");
     let error = Client::connect(&options).await.expect_err("there is no such host");
     assert!(matches!(error, Error::Resolve { .. }) && error.is_connection(), "{error} ({error:?})");
 }

@@ -1,7 +1,7 @@
 //! Shares that do not exist, that may only be read, that are somebody else's.
 
 use sharefs_tests::{Content, Samba};
-use smb_client::{NtStatus, OpenOptions};
+use smb_client::{NtStatus, OpenOptions, ShareKind};
 
 use crate::help::{connect, exercise, get, put, status};
 
@@ -68,4 +68,32 @@ async fn two_shares_of_a_session_are_apart() {
     let file = second.open("file", &OpenOptions::read()).await.expect("open");
     drop(first);
     assert!(file.read_at(0, 100).await.expect("read") == Content::new(2).bytes(100));
+}
+
+#[tokio::test]
+async fn a_server_lists_its_shares() {
+    let samba = Samba::start();
+    let client = connect(&samba.options()).await;
+    let shares = client.shares().await.expect("the shares");
+    let find =
+        |name: &str| shares.iter().find(|share| share.name == name).unwrap_or_else(|| panic!("{name}"));
+    for name in ["data", "readonly", "open", "limited"] {
+        assert_eq!(find(name).kind.base(), ShareKind::DISK, "{name}");
+    }
+    assert_eq!(find("IPC$").kind.base(), ShareKind::IPC);
+    assert!(find("IPC$").kind.is_special());
+    assert_eq!(client.share_info("DATA").await.expect("the share").name, "data");
+    assert_eq!(status(client.share_info("none").await), NtStatus::BAD_NETWORK_NAME);
+    assert_eq!(client.server_info().await.expect("the server").name, "SHAREFSTEST");
+    exercise(&samba, &client.share("data").await.expect("the share")).await;
+}
+
+#[tokio::test]
+async fn a_long_list_of_shares_comes_in_parts() {
+    let remark = "a remark of some length, ".repeat(400);
+    let samba = Samba::builder().share("comment", remark.trim()).start();
+    let client = connect(&samba.options()).await;
+    let shares = client.shares().await.expect("the shares");
+    let long: Vec<_> = shares.iter().filter(|share| share.remark == remark.trim()).collect();
+    assert_eq!(long.len(), 4, "{:?}", shares.iter().map(|share| share.remark.len()).collect::<Vec<_>>());
 }

@@ -77,7 +77,7 @@ async fn exercise_after_restart(samba: &Samba) {
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up() {
     let samba = Samba::start();
-    let options = ConnectOptions { dead_after: Duration::from_millis(1500), ..samba.options() };
+    let options = samba.options().dead_after(Duration::from_millis(1500));
     let client = connect(&options).await;
     let share = client.share("data").await.expect("the share");
     let file = share.open("file", &OpenOptions::write()).await.expect("open");
@@ -113,12 +113,7 @@ async fn a_server_that_hangs_for_a_while_is_waited_for() {
 }
 
 async fn through(samba: &Samba, relay: &Relay) -> ConnectOptions {
-    ConnectOptions {
-        host: relay.address().to_string(),
-        port: relay.port(),
-        dead_after: Duration::from_secs(2),
-        ..samba.options()
-    }
+    samba.options().host(relay.address().to_string()).port(relay.port()).dead_after(Duration::from_secs(2))
 }
 
 #[tokio::test]

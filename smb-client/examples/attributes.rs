@@ -1,0 +1,18 @@
+//! Makes a file read-only and its time the start of 2001, and shows what the server says then: `attributes PATH`.
+
+mod common;
+
+use smb_client::{FileAttributes, FileTime, SetAttributes};
+
+#[tokio::main]
+async fn main() -> common::Result<()> {
+    let share = common::share().await?;
+    let set = SetAttributes {
+        written: Some(FileTime::from_unix(978_307_200, 0)),
+        attributes: Some(FileAttributes::READONLY),
+        ..SetAttributes::default()
+    };
+    let metadata = share.modify(&common::argument(1, "PATH")?, None, &set).await?;
+    println!("{:?} {:?}", metadata.attributes, metadata.written.to_unix());
+    Ok(())
+}
