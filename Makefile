@@ -23,7 +23,7 @@ demo:
 # The program is built first: cargo does not build it for another package's tests. The summary comes last.
 test:
 	scripts/setup.sh test
-	$(CARGO) build -p sharefs
+	$(CARGO) build -p sharefs -p smb-client --bins --examples
 	$(CARGO) test --workspace --doc --quiet
 	$(CARGO) nextest run --workspace
 
@@ -36,9 +36,9 @@ check:
 
 bench:
 	scripts/setup.sh run bench
-	$(CARGO) build --release -p sharefs
+	$(CARGO) build --release -p sharefs -p sharefs-benches --bins
 	$(CARGO) bench -p sharefs-benches --bench proto
-	$(CARGO) run --release -p sharefs-benches --bin versus
+	TMPDIR=/dev/shm $(CARGO) run --release -p sharefs-benches --bin versus -- --report docs/BENCHMARKS.md
 
 # What it finds to be new goes to fuzz/corpus; it begins with that and with fuzz/seeds.
 fuzz:

@@ -121,7 +121,7 @@ main() {
             run) programs+=("${run_programs[@]}") ;;
             test) programs+=("${run_programs[@]}" "${test_programs[@]}") ;;
             check | fuzz) programs+=(cc:gcc) ;;
-            bench) programs+=(smbclient:smbclient) ;;
+            bench) programs+=(smbclient:smbclient time:time) ;;
             *) fail "unknown part: $part" ;;
         esac
     done

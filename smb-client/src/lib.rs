@@ -1,28 +1,63 @@
-//! An async SMB 2 and 3 client for tokio.
+//! An async SMB 2 and 3 client for tokio, and the same without async in [`blocking`].
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), smb_client::Error> {
-//! use smb_client::{Client, ConnectOptions, Credentials};
+//! # From `cargo add` to a working program
 //!
-//! let credentials = Credentials::Password {
-//!     user: "alice".into(),
-//!     domain: "WORKGROUP".into(),
-//!     password: "secret".to_string().into(),
-//! };
-//! let client = Client::connect(&ConnectOptions::new("server", credentials)).await?;
-//! let share = client.share("data").await?;
-//! let file = share.open("folder/report.txt", &smb_client::OpenOptions::read()).await?;
-//! let start = file.read_at(0, 65536).await?;
-//! # drop(start); Ok(())
-//! # }
+//! The crate is not published yet: take it from its repository, with tokio beside it.
+//!
+//! ```toml
+//! [dependencies]
+//! smb-client = { git = "…", package = "smb-client" }
+//! tokio = { version = "1", features = ["rt-multi-thread", "macros"] }
 //! ```
 //!
-//! Requests of any number of tasks share one connection; each is verified by the session's key. Sessions are
-//! signed unless that is switched off, and encrypted where either side asks. Guests and nobody are let in only
-//! where the caller said so.
+//! ```no_run
+//! use smb_client::{Client, ConnectOptions, Credentials};
 //!
-//! A future that is dropped leaks nothing: its credits come back with the reply, and a file that it was about to
-//! open is closed again.
+//! #[tokio::main]
+//! async fn main() -> Result<(), smb_client::Error> {
+//!     let credentials = Credentials::password("WORKGROUP\\alice", "secret");
+//!     let client = Client::connect(&ConnectOptions::new("server", credentials)).await?;
+//!     let share = client.share("data").await?;
+//!     for entry in share.read_dir("reports").await? {
+//!         println!("{:>12} {}", entry.metadata.size, entry.name);
+//!     }
+//!     share.write("reports/new.txt", "hello\n").await?;
+//!     let text = share.read("reports/new.txt").await?;
+//!     assert_eq!(text, "hello\n");
+//!     client.logoff().await
+//! }
+//! ```
+//!
+//! # What to use for what
+//!
+//! | to | use |
+//! |---|---|
+//! | read or write a whole file | [`Share::read`], [`Share::write`]: one round trip for a small one |
+//! | read or write pieces anywhere | [`Share::open`], then [`File::read_at`], [`File::write_at`] |
+//! | move much data in order | [`File::read_stream`], [`File::write_stream`]: many requests under way |
+//! | use code for `AsyncRead`, `AsyncWrite`, `AsyncSeek` | [`File::cursor`] |
+//! | list a directory | [`Share::read_dir`]; one entry after the other: [`Directory::entries`] |
+//! | copy on the server | [`Share::copy`], [`File::copy_range`] |
+//! | be told of changes | [`Directory::watch`] |
+//! | list a server's shares | [`Client::shares`] |
+//! | follow or make links | [`Share::read_link`], [`Share::symlink`] |
+//! | do all that without async | [`blocking`] |
+//!
+//! Each has a short program in `examples/`, which the tests run.
+//!
+//! # What holds
+//!
+//! - Requests of any number of tasks share one connection. [`Client`], [`Share`] and `Arc<File>` are cheap to clone.
+//! - Sessions are signed unless that is switched off, and encrypted where either side asks; each reply is verified
+//!   by the session's key. Guests and nobody are let in only where the caller said so.
+//! - A future that is dropped leaks nothing: its credits come back with the reply, a file that it was about to
+//!   open is closed again, a wait for changes is cancelled at the server.
+//! - No request waits for ever: [`ConnectOptions::request_timeout`] for a lively server, and
+//!   [`ConnectOptions::dead_after`] for one that has fallen silent. Only a watch has no time limit.
+//! - Nothing that a server sends makes this crate panic, or allocate more than what was asked for. Errors say
+//!   whose fault they are: see [`Error`], [`PeerMisbehaved`], [`PeerIncompatible`]. The server's NTSTATUS is kept.
+//! - Cryptography is the fastest that the processor allows (graviola, or RustCrypto); the feature `aws-lc-rs` takes
+//!   AWS-LC instead, which needs a C compiler.
 
 #![forbid(unsafe_code)]
 

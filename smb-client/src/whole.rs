@@ -29,7 +29,7 @@ pub struct FileStart {
 }
 
 impl Share {
-    /// The most bytes that [`Share::read_start`] and [`Share::write_whole`] move in one round trip.
+    /// The most bytes that [`Share::read_start`] and [`Share::create_whole`] move in one round trip.
     pub fn small(&self) -> usize {
         SMALL.min(self.inner.max_read as usize).min(self.inner.max_write as usize)
     }
