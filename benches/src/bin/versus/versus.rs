@@ -327,7 +327,10 @@ impl Bench {
                 args.extend(["put".into(), "-r".into(), text(self.local("small")), share("small-up")]);
             }
             Work::List => args.extend(["ls".into(), "-l".into(), share("small")]),
-            Work::Stat => args.extend(["stat".into(), "-r".into(), share("small")]),
+            Work::Stat => {
+                args.extend(["stat".into(), share(&format!("small/{}", file_name(0)))]);
+                args.extend((1..FILES).map(|index| format!("small/{}", file_name(index))));
+            }
             Work::Remove => args.extend(["rm".into(), "-r".into(), share("gone")]),
         }
         args.extend(["-o".into(), list]);
@@ -397,6 +400,8 @@ fn file_name(index: usize) -> String {
 
 fn fill(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
+    // The server's user is another than this one.
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o777))?;
     for index in 0..FILES {
         fs::write(folder.join(file_name(index)), Content::new(index as u64).bytes(FILE_BYTES))?;
     }
