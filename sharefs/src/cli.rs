@@ -3,16 +3,20 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use smb_client::{Client, ConnectOptions, Credentials, Share};
 use tracing_subscriber::EnvFilter;
 
-use crate::connect::{connect, connect_options};
+use crate::connect::{Explain, connect, connect_options};
 use crate::files::Place;
 use crate::options::{RawOptions, arguments};
+use crate::remove::Removal;
+use crate::show::{complaint, tell};
 use crate::source::Source;
-use crate::transfer::Transfer;
+use crate::transfer::{self, Copier, Transfer, TransferOptions};
 
 /// mount(8)'s exit codes.
 const USAGE: u8 = 1;
@@ -29,6 +33,12 @@ fn command() -> Command {
     };
     let remote = |name: &'static str, about: &'static str| {
         Command::new(name).about(about).args(arguments(false)).arg(source())
+    };
+    let more = || {
+        Arg::new("more")
+            .value_name("MORE")
+            .num_args(0..)
+            .help("Further ones of the same share, as sources or paths in the share")
     };
     let json = || Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON");
     let path = |name: &'static str, value: &'static str, help: &'static str| {
@@ -70,39 +80,46 @@ fn command() -> Command {
         .subcommand(
             remote("ls", "List a directory")
                 .arg(switch("long", 'l', "Show kind, size and time"))
-                .arg(switch("all", 'a', "Show hidden names too")),
+                .arg(switch("all", 'a', "Show hidden names too"))
+                .arg(json()),
         )
-        .subcommand(remote("stat", "Show all that the server says of a file").arg(json()))
-        .subcommand(remote("cat", "Copy a file to standard output"))
+        .subcommand(remote("stat", "Show all that the server says of files").arg(json()).arg(more()))
+        .subcommand(remote("cat", "Copy files to standard output").arg(more()))
         .subcommand(
-            remote("get", "Copy from a share to this machine")
-                .arg(switch("recursive", 'r', "Copy directories"))
-                .arg(
-                    Arg::new("local")
-                        .value_name("LOCAL")
-                        .default_value(".")
-                        .value_parser(clap::value_parser!(PathBuf))
-                        .help("Where to"),
-                ),
+            remote("get", "Copy from a share to this machine").args(transfer::arguments(true)).arg(
+                Arg::new("local")
+                    .value_name("LOCAL")
+                    .default_value(".")
+                    .value_parser(clap::value_parser!(PathBuf))
+                    .help("Where to"),
+            ),
         )
         .subcommand(
             Command::new("put")
                 .about("Copy from this machine to a share")
                 .args(arguments(false))
-                .arg(switch("recursive", 'r', "Copy directories"))
+                .args(transfer::arguments(true))
                 .arg(path("local", "LOCAL", "What to copy"))
                 .arg(source()),
         )
-        .subcommand(remote("rm", "Remove a file").arg(switch(
-            "recursive",
-            'r',
-            "Remove directories with all in them",
-        )))
-        .subcommand(remote("mkdir", "Make a directory").arg(switch(
-            "parents",
-            'p',
-            "Those above it too; no error if it exists",
-        )))
+        .subcommand(
+            remote("cp", "Copy within a share, or from one to another").args(transfer::arguments(false)).arg(
+                Arg::new("target")
+                    .value_name("TARGET")
+                    .required(true)
+                    .help("Where to, as a source or a path in the same share"),
+            ),
+        )
+        .subcommand(
+            remote("rm", "Remove files")
+                .arg(switch("recursive", 'r', "Remove directories with all in them"))
+                .arg(more()),
+        )
+        .subcommand(
+            remote("mkdir", "Make directories")
+                .arg(switch("parents", 'p', "Those above too; no error if one exists"))
+                .arg(more()),
+        )
         .subcommand(
             remote("mv", "Rename within a share")
                 .arg(switch("no-clobber", 'n', "Do not replace what exists"))
@@ -112,6 +129,23 @@ fn command() -> Command {
                         .required(true)
                         .help("The new name, as a source or a path in the share"),
                 ),
+        )
+        .subcommand(
+            remote("watch", "Tell what changes in a directory, until interrupted")
+                .arg(switch("recursive", 'r', "And in all below it"))
+                .arg(
+                    Arg::new("json")
+                        .long("json")
+                        .action(ArgAction::SetTrue)
+                        .help("Print a JSON object a line"),
+                ),
+        )
+        .subcommand(
+            Command::new("shares")
+                .about("List the shares of a server")
+                .args(arguments(false))
+                .arg(json())
+                .arg(Arg::new("source").value_name("SERVER").required(true).help("//server")),
         )
         .subcommand(remote("df", "Show how full a share is"))
 }
@@ -130,7 +164,7 @@ pub(crate) fn run() -> ExitCode {
     match dispatch(&matches) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("sharefs: {error:#}");
+            tell(&format!("sharefs: {}", complaint(&error)));
             let mounting = matches.subcommand_name() == Some("mount") && !error.is::<Usage>();
             if mounting { MOUNT_FAILURE.into() } else { USAGE.into() }
         }
@@ -194,10 +228,11 @@ fn text<'a>(matches: &'a ArgMatches, name: &str) -> Result<&'a str> {
 }
 
 /// A source with the options that the same command line gives.
-pub(crate) fn source_and_options(
-    matches: &ArgMatches,
-) -> Result<(Source, RawOptions, smb_client::Credentials)> {
-    let source = Source::parse(text(matches, "source")?).map_err(usage)?;
+pub(crate) fn source_and_options(matches: &ArgMatches) -> Result<(Source, RawOptions, Credentials)> {
+    with_options(Source::parse(text(matches, "source")?).map_err(usage)?, matches)
+}
+
+fn with_options(source: Source, matches: &ArgMatches) -> Result<(Source, RawOptions, Credentials)> {
     let options = RawOptions::from_matches(matches).map_err(usage)?;
     #[cfg(target_os = "linux")]
     if let Some(password) = &options.password {
@@ -208,30 +243,49 @@ pub(crate) fn source_and_options(
 }
 
 async fn remote(name: &str, matches: &ArgMatches) -> Result<()> {
+    if name == "shares" {
+        let source = Source::parse_server(text(matches, "source")?).map_err(usage)?;
+        let (source, options, credentials) = with_options(source, matches)?;
+        let connect_options = connect_options(&source, &options, credentials);
+        return crate::shares::shares(&source, &connect_options, matches.get_flag("json")).await;
+    }
     let (source, options, credentials) = source_and_options(matches)?;
+    // Before anything is asked of the server: what cannot be meant is refused at once.
+    let paths = paths(&source, matches).map_err(usage)?;
+    let transfer_options = TransferOptions::from_matches(matches).map_err(usage)?;
     let connect_options = connect_options(&source, &options, credentials);
     let (client, share) = connect(&source, &connect_options).await?;
     let place = Place { share: &share, source: &source };
     let result = match name {
-        "ls" => place.ls(matches.get_flag("long"), matches.get_flag("all")).await,
-        "stat" => place.stat(matches.get_flag("json")).await,
-        "cat" => place.cat().await,
-        "rm" => place.rm(matches.get_flag("recursive")).await,
-        "mkdir" => place.mkdir(matches.get_flag("parents")).await,
+        "ls" => {
+            let (long, all) = (matches.get_flag("long"), matches.get_flag("all"));
+            place.ls(long, all, matches.get_flag("json")).await
+        }
+        "stat" => place.stat(&paths, matches.get_flag("json")).await,
+        "cat" => place.cat(&paths).await,
+        "rm" => {
+            let recursive = matches.get_flag("recursive");
+            Removal::new(&share, &source, &connect_options, recursive).remove(&paths).await
+        }
+        "mkdir" => place.mkdir(&paths, matches.get_flag("parents")).await,
         "df" => place.df().await,
         "mv" => {
             let target = target_of(&source, text(matches, "target")?)?;
             place.mv(&target, !matches.get_flag("no-clobber")).await
         }
+        "watch" => {
+            let (recursive, json) = (matches.get_flag("recursive"), matches.get_flag("json"));
+            crate::watch::watch(&share, &source, recursive, json).await
+        }
+        "cp" => {
+            let from = (&client, &share, &source);
+            cp(matches, from, &options, &connect_options, transfer_options).await
+        }
         "get" | "put" => {
             let local: &PathBuf = matches.get_one("local").context("the local path is missing")?;
-            let recursive = matches.get_flag("recursive");
-            let transfer = Transfer::new(share.clone(), source.clone(), connect_options.clone());
-            if name == "get" {
-                transfer.get(local, recursive).await
-            } else {
-                transfer.put(local, recursive).await
-            }
+            let (share, source) = (share.clone(), source.clone());
+            let transfer = Transfer::new(share, source, connect_options.clone(), transfer_options);
+            if name == "get" { transfer.get(local).await } else { transfer.put(local).await }
         }
         _ => bail!("unknown command {name}"),
     };
@@ -242,21 +296,77 @@ async fn remote(name: &str, matches: &ArgMatches) -> Result<()> {
     result
 }
 
-/// Where `mv` renames to: a source of the same share, or a path inside it.
-fn target_of(source: &Source, target: &str) -> Result<Source> {
-    let is_source = target.starts_with("//") || target.starts_with("\\\\") || target.contains("://");
-    let path = if is_source {
-        let target = Source::parse(target)?;
-        if !target.host.eq_ignore_ascii_case(&source.host)
-            || !target.share.eq_ignore_ascii_case(&source.share)
-        {
-            bail!("mv works within one share; {target} is another");
-        }
-        target.path
+async fn cp(
+    matches: &ArgMatches,
+    (client, share, source): (&Client, &Share, &Source),
+    options: &RawOptions,
+    connect_from: &ConnectOptions,
+    transfer_options: TransferOptions,
+) -> Result<()> {
+    let text = text(matches, "target")?;
+    let target = if is_source(text) { Source::parse(text).map_err(usage)? } else { target_of(source, text)? };
+    let port = |source: &Source| options.port.or(source.port);
+    let same_user = target.user.as_ref().is_none_or(|user| {
+        source.user.as_ref().or(options.username.as_ref()).is_some_and(|mine| mine == user)
+    });
+    let one_login =
+        target.host.eq_ignore_ascii_case(&source.host) && port(&target) == port(source) && same_user;
+    let (connect_to, to) = if one_login {
+        let to = if target.share.eq_ignore_ascii_case(&source.share) {
+            share.clone()
+        } else {
+            client.share(&target.share).await.explain(&target, "")?
+        };
+        (connect_from.clone(), to)
     } else {
-        target.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+        // The same user, unless the target names one of its own.
+        let credentials = if same_user {
+            connect_from.credentials.clone()
+        } else {
+            let options = RawOptions { username: None, ..options.clone() };
+            crate::credentials::find(&target, &options, false)?
+        };
+        let other_host = !target.host.eq_ignore_ascii_case(&source.host);
+        let options = RawOptions { ip: options.ip.filter(|_| !other_host), ..options.clone() };
+        let connect_to = connect_options(&target, &options, credentials);
+        let (_, to) = connect(&target, &connect_to).await?;
+        (connect_to, to)
     };
-    Ok(Source { path, ..source.clone() })
+    let transfer = Transfer::new(to, target, connect_to, transfer_options);
+    let from = (share.clone(), source.clone());
+    Arc::new(Copier::new(from, connect_from.clone(), one_login, transfer)).copy().await
+}
+
+fn is_source(text: &str) -> bool {
+    text.starts_with("//") || text.starts_with("\\\\") || text.contains("://")
+}
+
+/// The paths that a command is about: the source's, and those named behind it.
+fn paths(source: &Source, matches: &ArgMatches) -> Result<Vec<String>> {
+    let more = matches.try_get_many::<String>("more").ok().flatten();
+    let mut paths = vec![source.path.clone()];
+    for text in more.into_iter().flatten() {
+        paths.push(target_of(source, text)?.path);
+    }
+    Ok(paths)
+}
+
+/// A source of the same share, or a path inside it.
+fn target_of(source: &Source, target: &str) -> Result<Source> {
+    if is_source(target) {
+        let parsed = Source::parse(target)?;
+        if !parsed.host.eq_ignore_ascii_case(&source.host)
+            || !parsed.share.eq_ignore_ascii_case(&source.share)
+        {
+            bail!("{} is another share than {}: this works within one", parsed, source.at(""));
+        }
+        return Ok(Source { path: parsed.path, directory: parsed.directory, ..source.clone() });
+    }
+    let components: Vec<&str> = target.split('/').filter(|part| !part.is_empty()).collect();
+    if components.iter().any(|part| matches!(*part, "." | "..")) {
+        bail!("{target:?} may not contain . or ..: write it from the share's root on");
+    }
+    Ok(Source { path: components.join("/"), directory: target.ends_with('/'), ..source.clone() })
 }
 
 #[cfg(test)]
@@ -269,8 +379,9 @@ mod tests {
     }
 
     #[test]
-    fn mv_stays_in_its_share() {
+    fn further_names_stay_in_the_share() {
         let source = Source::parse("//s/x/a").unwrap();
+        assert!(target_of(&source, "b/../c").is_err());
         assert_eq!(target_of(&source, "b/c").unwrap().path, "b/c");
         assert_eq!(target_of(&source, "//S/X/b").unwrap().path, "b");
         assert!(target_of(&source, "//s/y/b").is_err());

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, anyhow};
 use smb_client::{Client, ConnectOptions, Credentials, Error, NtStatus, SessionError, Share};
 
-use crate::files::printable;
 use crate::options::RawOptions;
+use crate::show::printable;
 use crate::source::Source;
 
 /// What `smb-client` calls the operation by which a server refuses a share as a whole.
@@ -104,6 +104,27 @@ fn advice(source: &Source, error: &Error) -> Option<String> {
         Error::Status { status: NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND, .. } => {
             "There is no such file or directory on the server.".into()
         }
+        Error::Status { status: NtStatus::DIRECTORY_NOT_EMPTY, .. } => {
+            "It is not empty: use rm -r, if all in it may go.".into()
+        }
+        Error::Status { status: NtStatus::CANNOT_DELETE, .. } => {
+            "It is read-only, or in use: somebody else has to let go of it first.".into()
+        }
+        Error::Status { status: NtStatus::MEDIA_WRITE_PROTECTED, .. } => {
+            "The share may only be read.".into()
+        }
+        Error::Status { status: NtStatus::STOPPED_ON_SYMLINK, .. } => {
+            "There is a symbolic link on the way: name what it leads to.".into()
+        }
+        Error::Status {
+            status: NtStatus::NOT_A_REPARSE_POINT | NtStatus::IO_REPARSE_TAG_NOT_HANDLED, ..
+        } => "It is a special file of the server's, which has no content: leave it out with --exclude.".into(),
+        Error::Status { status: NtStatus::NOT_SUPPORTED | NtStatus::INVALID_DEVICE_REQUEST, .. } => {
+            "The server cannot do this.".into()
+        }
+        Error::Connection(_) | Error::TimedOut => {
+            "Try again when the server and the network are well; get and put go on with --resume.".into()
+        }
         _ => return None,
     })
 }
@@ -116,7 +137,6 @@ pub(crate) trait Explain<T> {
 
 impl<T> Explain<T> for Result<T, Error> {
     fn explain(self, source: &Source, path: &str) -> Result<T> {
-        self.map_err(|error| explain(source, error))
-            .with_context(|| printable(&format!("//{}/{}/{path}", source.host, source.share)))
+        self.map_err(|error| explain(source, error)).with_context(|| printable(&source.at(path)))
     }
 }

@@ -1,23 +1,43 @@
-//! The file commands that need no mount: ls, stat, cat, rm, mkdir, mv, df.
+//! The file commands that need no mount and copy nothing: ls, stat, cat, mkdir, mv, df.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use futures::future::BoxFuture;
+use anyhow::{Context, Error, Result, bail};
+use futures::stream::{self, StreamExt};
 use indicatif::HumanBytes;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use serde_json::json;
-use smb_client::{FileAttributes, FileTime, Metadata, NtStatus, OpenOptions, Share};
+use serde_json::Value;
+use smb_client::{FileAttributes, Metadata, NtStatus, OpenOptions, Share};
 
 use crate::connect::Explain;
+use crate::show::{
+    as_json, complaint, describe, kind_letters, local_time, printable, tell, unless_broken_pipe,
+};
 use crate::source::Source;
+
+/// Questions under way at once; the server's credits may allow fewer.
+const AT_ONCE: usize = 256;
+/// Files to open ahead of the one that is read.
+const OPEN_AHEAD: usize = 8;
 
 /// A share and where in it the command works.
 pub(crate) struct Place<'a> {
     pub(crate) share: &'a Share,
     pub(crate) source: &'a Source,
+}
+
+/// Fails where one of several things failed, and says which.
+pub(crate) fn all_or_nothing(mut failures: Vec<Error>, done: &str) -> Result<()> {
+    match failures.len() {
+        0 => Ok(()),
+        1 => Err(failures.remove(0)),
+        failed => {
+            for error in &failures {
+                tell(&format!("sharefs: {}", complaint(error)));
+            }
+            bail!("{failed} could not be {done}: see above")
+        }
+    }
 }
 
 impl Place<'_> {
@@ -31,7 +51,7 @@ impl Place<'_> {
     }
 
     /// Lists a directory, or shows a file.
-    pub(crate) async fn ls(&self, long: bool, all: bool) -> Result<()> {
+    pub(crate) async fn ls(&self, long: bool, all: bool, json: bool) -> Result<()> {
         let metadata = self.metadata(self.path()).await?;
         let mut lines = Vec::new();
         if metadata.is_dir() {
@@ -49,127 +69,123 @@ impl Place<'_> {
             let name = self.path().rsplit('/').next().unwrap_or_default();
             lines.push((name.into(), metadata));
         }
-        let mut out = io::stdout().lock();
-        for (name, metadata) in lines {
-            let name = printable(&name);
-            if long {
-                let kind = kind_letters(&metadata);
-                let time = local_time(metadata.written);
-                writeln!(out, "{kind} {:>15} {time} {name}", metadata.size)?;
-            } else {
-                writeln!(out, "{name}")?;
+        let shown = if json { list_json(&lines) } else { list(&lines, long) };
+        shown.or_else(unless_broken_pipe)
+    }
+
+    /// All that the server says of files; the questions are under way together.
+    pub(crate) async fn stat(&self, paths: &[String], json: bool) -> Result<()> {
+        let asking = paths.iter().map(|path| async move { (path, self.metadata(path).await) });
+        let mut answers = stream::iter(asking).buffered(AT_ONCE);
+        let (mut failures, mut values) = (Vec::new(), Vec::new());
+        while let Some((path, answer)) = answers.next().await {
+            let name = self.source.at(path);
+            match answer {
+                Ok(metadata) if json => values.push(as_json("path", &name, &metadata)),
+                Ok(metadata) => {
+                    if let Err(error) = describe(&mut io::stdout().lock(), &name, &metadata) {
+                        return unless_broken_pipe(error);
+                    }
+                }
+                Err(error) => failures.push(error),
             }
         }
-        Ok(())
-    }
-
-    /// All that the server says of a file.
-    pub(crate) async fn stat(&self, as_json: bool) -> Result<()> {
-        let m = self.metadata(self.path()).await?;
-        let mut out = io::stdout().lock();
-        if as_json {
-            let value = json!({
-                "path": self.source.to_string(),
-                "kind": if m.is_dir() { "directory" } else { "file" },
-                "size": m.size,
-                "allocated": m.allocated,
-                "links": m.links,
-                "file_id": m.file_id,
-                "attributes": m.attributes.bits(),
-                "reparse_tag": m.reparse_tag,
-                "created": timestamp(m.created).map(|t| t.to_string()),
-                "accessed": timestamp(m.accessed).map(|t| t.to_string()),
-                "written": timestamp(m.written).map(|t| t.to_string()),
-                "changed": timestamp(m.changed).map(|t| t.to_string()),
-            });
-            writeln!(out, "{value:#}")?;
-            return Ok(());
-        }
-        writeln!(out, "      Path: {}", printable(&self.source.to_string()))?;
-        writeln!(out, "      Kind: {}", if m.is_dir() { "directory" } else { "file" })?;
-        writeln!(out, "      Size: {} ({} on disk)", m.size, m.allocated)?;
-        writeln!(out, "     Links: {}   File id: {}", m.links, m.file_id)?;
-        writeln!(out, "Attributes: {:#x} {}", m.attributes.bits(), kind_letters(&m))?;
-        for (what, time) in
-            [("Created", m.created), ("Accessed", m.accessed), ("Written", m.written), ("Changed", m.changed)]
-        {
-            writeln!(out, "{what:>10}: {}", local_time(time))?;
-        }
-        Ok(())
-    }
-
-    /// Copies a file to standard output.
-    pub(crate) async fn cat(&self) -> Result<()> {
-        let file =
-            self.share.open(self.path(), &OpenOptions::read()).await.explain(self.source, self.path())?;
-        let file = Arc::new(file);
-        let mut pieces = file.read_stream(0, u64::MAX);
-        let mut out = io::stdout().lock();
-        while let Some(piece) = pieces.next().await.explain(self.source, self.path())? {
-            if let Err(error) = out.write_all(&piece) {
-                // As cat(1): who reads a pipe may have had enough.
-                return if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) };
+        if json {
+            // One is an object, several are an array, whatever became of them.
+            let value = match (paths.len(), values.pop()) {
+                (1, Some(only)) => Some(only),
+                (1, None) => None,
+                (_, last) => Some(Value::Array(values.into_iter().chain(last).collect())),
+            };
+            if let Some(value) = value
+                && let Err(error) = writeln!(io::stdout().lock(), "{value:#}")
+            {
+                return unless_broken_pipe(error);
             }
         }
-        out.flush().context("cannot write to standard output")
+        all_or_nothing(failures, "looked at")
     }
 
-    /// Removes a file, or with `recursive` a tree.
-    pub(crate) async fn rm(&self, recursive: bool) -> Result<()> {
-        if self.path().is_empty() {
-            bail!("will not remove the share's root");
-        }
-        let metadata = self.metadata(self.path()).await?;
-        if !metadata.is_dir() {
-            return self.share.remove_file(self.path()).await.explain(self.source, self.path());
-        }
-        // A junction is not what it points to: removing the tree behind it would reach out of this one.
-        if metadata.attributes.contains(FileAttributes::REPARSE_POINT) {
-            return self.share.remove_dir(self.path()).await.explain(self.source, self.path());
-        }
-        if !recursive {
-            bail!("{} is a directory: use rm -r", self.source);
-        }
-        self.remove_tree(self.path().to_owned()).await
-    }
-
-    fn remove_tree(&self, path: String) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let directory = self.share.open_dir(&path).await.explain(self.source, &path)?;
-            let entries = directory.all_entries().await.explain(self.source, &path)?;
-            directory.close().await.explain(self.source, &path)?;
-            for entry in entries {
-                let child = if path.is_empty() { entry.name } else { format!("{path}/{}", entry.name) };
-                let link = entry.metadata.attributes.contains(FileAttributes::REPARSE_POINT);
-                if !entry.metadata.is_dir() {
-                    self.share.remove_file(&child).await.explain(self.source, &child)?;
-                } else if link {
-                    self.share.remove_dir(&child).await.explain(self.source, &child)?;
-                } else {
-                    self.remove_tree(child).await?;
+    /// Copies files to standard output, one after the other.
+    pub(crate) async fn cat(&self, paths: &[String]) -> Result<()> {
+        let opening = paths.iter().map(|path| async move {
+            (path, self.share.open(path, &OpenOptions::read()).await.explain(self.source, path))
+        });
+        let mut files = stream::iter(opening).buffered(OPEN_AHEAD);
+        let mut failures = Vec::new();
+        while let Some((path, file)) = files.next().await {
+            let mut pieces = match file {
+                Ok(file) => Arc::new(file).read_stream(0, u64::MAX),
+                Err(error) => {
+                    failures.push(error);
+                    continue;
+                }
+            };
+            loop {
+                match pieces.next().await.explain(self.source, path) {
+                    Ok(Some(piece)) => {
+                        if let Err(error) = io::stdout().lock().write_all(&piece) {
+                            return unless_broken_pipe(error);
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        failures.push(error);
+                        break;
+                    }
                 }
             }
-            self.share.remove_dir(&path).await.explain(self.source, &path)
-        })
+        }
+        if let Err(error) = io::stdout().lock().flush() {
+            return unless_broken_pipe(error).context("cannot write to standard output");
+        }
+        all_or_nothing(failures, "read")
     }
 
-    /// Makes a directory, with `parents` those above it too.
-    pub(crate) async fn mkdir(&self, parents: bool) -> Result<()> {
-        if !parents {
-            return self.share.create_dir(self.path()).await.map(drop).explain(self.source, self.path());
-        }
-        let mut path = String::new();
-        for component in self.path().split('/').filter(|component| !component.is_empty()) {
-            if !path.is_empty() {
-                path.push('/');
+    /// Makes directories, with `parents` those above them too.
+    pub(crate) async fn mkdir(&self, paths: &[String], parents: bool) -> Result<()> {
+        let making = paths.iter().map(|path| async move {
+            if parents {
+                return (path, self.make_all(path).await, false);
             }
-            path.push_str(component);
-            match self.share.create_dir(&path).await {
+            let made = self.share.create_dir(path).await;
+            let missing = |error: &smb_client::Error| error.status() == Some(NtStatus::OBJECT_PATH_NOT_FOUND);
+            let early = made.as_ref().is_err_and(missing);
+            (path, made.map(drop).explain(self.source, path), early)
+        });
+        let mut made = stream::iter(making).buffered(AT_ONCE);
+        let (mut failures, mut again) = (Vec::new(), Vec::new());
+        while let Some((path, result, early)) = made.next().await {
+            match result {
+                // The one above may have been among those under way.
+                Err(_) if early && paths.len() > 1 => again.push(path),
+                result => failures.extend(result.err()),
+            }
+        }
+        for path in again {
+            failures.extend(self.share.create_dir(path).await.explain(self.source, path).err());
+        }
+        all_or_nothing(failures, "made")
+    }
+
+    /// Makes a directory and those above it, as far as they are not there.
+    async fn make_all(&self, path: &str) -> Result<()> {
+        let mut above = String::new();
+        for component in path.split('/').filter(|component| !component.is_empty()) {
+            if !above.is_empty() {
+                above.push('/');
+            }
+            above.push_str(component);
+            match self.share.create_dir(&above).await {
                 Err(error) if error.status() == Some(NtStatus::OBJECT_NAME_COLLISION) => {}
-                result => result.map(drop).explain(self.source, &path)?,
+                result => result.map(drop).explain(self.source, &above)?,
             }
         }
-        if self.metadata(&path).await?.is_dir() { Ok(()) } else { bail!("{} is a file", self.source) }
+        if self.metadata(&above).await?.is_dir() {
+            Ok(())
+        } else {
+            bail!("{} is a file: choose another name", printable(&self.source.at(&above)))
+        }
     }
 
     /// Renames within the share; into `to` where that is a directory.
@@ -190,7 +206,7 @@ impl Place<'_> {
         println!("{:<40} {:>12} {:>12} {:>12} {:>5}", "Share", "Size", "Used", "Available", "Use%");
         println!(
             "{:<40} {:>12} {:>12} {:>12} {:>4}%",
-            format!("//{}/{}", self.source.host, self.source.share),
+            printable(&format!("//{}/{}", self.source.host, self.source.share)),
             HumanBytes(space.total).to_string(),
             HumanBytes(used).to_string(),
             HumanBytes(space.available).to_string(),
@@ -200,46 +216,21 @@ impl Place<'_> {
     }
 }
 
-/// A server's name for a terminal: control characters could do anything there.
-pub(crate) fn printable(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
-fn kind_letters(metadata: &Metadata) -> String {
-    let flag = |attribute, letter| if metadata.attributes.contains(attribute) { letter } else { '-' };
-    [
-        flag(FileAttributes::DIRECTORY, 'd'),
-        flag(FileAttributes::READONLY, 'r'),
-        flag(FileAttributes::HIDDEN, 'h'),
-        flag(FileAttributes::SYSTEM, 's'),
-        flag(FileAttributes::ARCHIVE, 'a'),
-        flag(FileAttributes::REPARSE_POINT, 'l'),
-    ]
-    .iter()
-    .collect()
-}
-
-fn timestamp(time: FileTime) -> Option<Timestamp> {
-    if time == FileTime::ZERO {
-        return None;
+fn list(lines: &[(String, Metadata)], long: bool) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for (name, metadata) in lines {
+        let name = printable(name);
+        if long {
+            let (kind, time) = (kind_letters(metadata), local_time(metadata.written));
+            writeln!(out, "{kind} {:>15} {time} {name}", metadata.size)?;
+        } else {
+            writeln!(out, "{name}")?;
+        }
     }
-    let (seconds, nanoseconds) = time.to_unix();
-    Timestamp::new(seconds, i32::try_from(nanoseconds).ok()?).ok()
+    out.flush()
 }
 
-fn local_time(time: FileTime) -> String {
-    match timestamp(time) {
-        Some(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        None => format!("{:<19}", "-"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_name_controls_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\nb"), "a?[2J?b");
-    }
+fn list_json(lines: &[(String, Metadata)]) -> io::Result<()> {
+    let entries = lines.iter().map(|(name, metadata)| as_json("name", name, metadata)).collect();
+    writeln!(io::stdout().lock(), "{:#}", Value::Array(entries))
 }

@@ -6,15 +6,21 @@ mod cli;
 mod connect;
 mod credentials;
 mod files;
+mod lanes;
 #[cfg(target_os = "linux")]
 mod mount;
 mod options;
 #[cfg(target_os = "linux")]
 mod process;
+mod remove;
+mod shares;
+mod show;
+mod signals;
 mod source;
 #[cfg(target_os = "linux")]
 mod status;
 mod transfer;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -69,7 +69,23 @@ impl Source {
         Ok(Self { host, port, share, path, directory, user: user.filter(|user| !user.is_empty()), domain })
     }
 
-    /// The same place as `//server/share/path`.
+    /// Reads a server's name, in any of the forms; a share behind it is no matter.
+    pub(crate) fn parse_server(text: &str) -> Result<Self> {
+        let server = text.trim_end_matches(['/', '\\']);
+        let none = "names no server: write //server, \\\\server or smb://user@server";
+        Self::parse(&format!("{server}/IPC$")).map_err(|error| match error.to_string() {
+            text if text.contains("password") => error,
+            _ => anyhow::anyhow!("{text:?} {none}"),
+        })
+    }
+
+    /// A path of the same share as `//server/share/path`.
+    pub(crate) fn at(&self, path: &str) -> String {
+        let share = format!("//{}/{}", self.host, self.share);
+        if path.is_empty() { share } else { format!("{share}/{path}") }
+    }
+
+    /// A name below this place, as a path in the share.
     pub(crate) fn join(&self, name: &str) -> String {
         match (self.path.is_empty(), name.is_empty()) {
             (true, _) => name.to_owned(),
@@ -81,11 +97,7 @@ impl Source {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "//{}/{}", self.host, self.share)?;
-        if !self.path.is_empty() {
-            write!(f, "/{}", self.path)?;
-        }
-        Ok(())
+        f.write_str(&self.at(&self.path))
     }
 }
 
@@ -165,6 +177,19 @@ mod tests {
         {
             assert!(Source::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_server_needs_no_share() {
+        for text in ["//server", "//server/", "\\\\server", "smb://server", "//server/share/x"] {
+            assert_eq!(Source::parse_server(text).unwrap().host, "server", "{text}");
+        }
+        assert_eq!(Source::parse_server("smb://u@s:4450/").unwrap().port, Some(4450));
+        for text in ["", "server", "//", "smb://"] {
+            assert!(Source::parse_server(text).is_err(), "{text}");
+        }
+        let error = Source::parse_server("smb://u:hunter2@s").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"));
     }
 
     #[test]

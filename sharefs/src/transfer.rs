@@ -1,9 +1,14 @@
-//! `get` and `put`: files and trees between the share and this machine.
+//! `get`, `put` and `cp`: files and trees between shares and this machine.
 
+mod check;
+mod copy;
 mod get;
+mod links;
 mod local;
+mod options;
 mod parts;
 mod put;
+mod summary;
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
@@ -11,50 +16,100 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, anyhow};
 use futures::future::BoxFuture;
 use indicatif::{ProgressBar, ProgressStyle};
-use smb_client::{BufferPool, Client, ConnectOptions, Share};
+use smb_client::{BufferPool, ConnectOptions, FileTime, Metadata, Share};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub(crate) use copy::Copier;
+pub(crate) use options::{TransferOptions, arguments};
+
+use crate::signals::interrupt;
 use crate::source::Source;
 use parts::Parts;
+use summary::Summary;
 
-/// A tree with fewer files than this is not worth another connection.
-const MANY_FILES: usize = 64;
-/// Connections for a tree: servers serve each by a process or a thread of its own.
-const LANES: usize = 4;
 /// Files under way at once on a connection: enough to hide the round trips of small ones.
 const FILES_PER_LANE: usize = 8;
 /// Large files under way at once: each has a window of its own.
 const LARGE_AT_ONCE: usize = 4;
+/// Links, and times of directories, under way at once.
+const LITTLE_AT_ONCE: usize = 16;
 
 /// One transfer command.
 pub(crate) struct Transfer {
-    /// The share, over one connection or several.
-    lanes: Vec<Share>,
+    /// The share; of two that it is about, the one that is written to.
+    share: Share,
     source: Source,
+    connect: ConnectOptions,
+    options: TransferOptions,
     bar: ProgressBar,
     pool: BufferPool,
     large: Semaphore,
     /// What is there under a name of its own until it is whole.
     parts: Parts,
-    failures: Mutex<Vec<anyhow::Error>>,
-    connect: ConnectOptions,
+    summary: Summary,
 }
 
 /// What one direction has to do.
 struct Job {
     remote: String,
     local: PathBuf,
-    size: u64,
+    /// Below the directory that is copied; empty for what the user named.
+    relative: String,
+    /// What the side that is copied from says of it.
+    metadata: Metadata,
+}
+
+/// A link to copy as one.
+struct LinkJob {
+    remote: String,
+    local: PathBuf,
+    target: String,
+    directory: bool,
+}
+
+/// All that is to do, once the trees have been looked at.
+#[derive(Default)]
+struct Plan {
+    jobs: Vec<Job>,
+    links: Vec<LinkJob>,
+    /// Outer ones first.
+    directories: Vec<(String, PathBuf, Metadata)>,
+}
+
+/// The directories above the one that is looked at, so that links do not lead in a circle.
+#[derive(Clone, Default)]
+struct Above(Vec<(u64, FileTime)>);
+
+impl Above {
+    /// `None` where the directory is one of them. A number alone does not tell: each volume has its own.
+    fn with(&self, directory: &Metadata) -> Option<Self> {
+        let id = (directory.file_id, directory.created);
+        if directory.file_id != 0 && self.0.contains(&id) {
+            return None;
+        }
+        Some(Self(self.0.iter().copied().chain([id]).collect()))
+    }
+}
+
+/// A path below the directory that is copied.
+fn below(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
 }
 
 impl Transfer {
     /// `connect` is for more connections to the same share, where there is much to do.
-    pub(crate) fn new(share: Share, source: Source, connect: ConnectOptions) -> Arc<Self> {
-        let bar = if std::io::stderr().is_terminal() {
+    pub(crate) fn new(
+        share: Share,
+        source: Source,
+        connect: ConnectOptions,
+        options: TransferOptions,
+    ) -> Arc<Self> {
+        let silent = options.quiet || options.json || options.dry_run;
+        let bar = if std::io::stderr().is_terminal() && !silent {
             let style =
                 ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta} {msg}")
                     .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -65,45 +120,31 @@ impl Transfer {
             ProgressBar::hidden()
         };
         Arc::new(Self {
-            lanes: vec![share],
+            share,
             source,
+            connect,
+            options,
             bar,
             pool: BufferPool::new(),
             large: Semaphore::new(LARGE_AT_ONCE),
             parts: Parts::default(),
-            failures: Mutex::default(),
-            connect,
+            summary: Summary::default(),
         })
-    }
-
-    fn share(&self) -> &Share {
-        &self.lanes[0]
     }
 
     fn progress(&self, bytes: usize) {
         self.bar.inc(bytes as u64);
+        self.summary.moved(bytes as u64);
     }
 
     /// Goes on with the rest, and tells at the end.
-    fn failed(&self, error: anyhow::Error) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+    fn failed(&self, error: Error) {
+        self.summary.failed(error);
     }
 
-    /// Connections beside the first. A server that does not want more is served by those there are.
-    async fn more_lanes(&self, jobs: usize) -> Vec<Share> {
-        let wanted = if jobs < MANY_FILES { 0 } else { LANES - 1 };
-        let connecting = (0..wanted).map(|_| async {
-            let client = Client::connect(&self.connect).await?;
-            client.share(&self.source.share).await
-        });
-        let mut lanes = self.lanes.clone();
-        for result in futures::future::join_all(connecting).await {
-            match result {
-                Ok(share) => lanes.push(share),
-                Err(error) => tracing::info!(%error, "no further connection"),
-            }
-        }
-        lanes
+    /// Where a copy on the share stays until it is whole.
+    fn part_of(&self, path: &str) -> String {
+        beside(path, &self.parts.name())
     }
 
     async fn finish(&self, workers: &mut JoinSet<()>) {
@@ -114,25 +155,25 @@ impl Transfer {
         }
     }
 
-    async fn run(
+    /// Does all jobs, several at once on each lane; whether it could go on to the end. What fails is in the summary.
+    async fn run<J: Send + 'static, L: Clone + Send + 'static>(
         self: &Arc<Self>,
-        jobs: Vec<Job>,
-        work: impl Fn(Arc<Self>, Share, Job) -> BoxFuture<'static, Result<()>> + Send + Sync + 'static,
-    ) -> Result<()> {
-        self.bar.set_length(jobs.iter().map(|job| job.size).sum());
+        jobs: Vec<J>,
+        lanes: Vec<L>,
+        work: impl Fn(Arc<Self>, L, J) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync + 'static,
+    ) -> bool {
         let count = jobs.len();
-        let lanes = self.more_lanes(count).await;
         let queue = Arc::new(Mutex::new(VecDeque::from(jobs)));
         let work = Arc::new(work);
         let mut workers = JoinSet::new();
         for index in 0..(FILES_PER_LANE * lanes.len()).min(count) {
             let (transfer, queue, work) = (self.clone(), queue.clone(), work.clone());
-            let share = lanes[index % lanes.len()].clone();
+            let lane = lanes[index % lanes.len()].clone();
             workers.spawn(async move {
                 loop {
                     let job = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some(job) = job else { break };
-                    if let Err(error) = work(transfer.clone(), share.clone(), job).await {
+                    if let Err(error) = work(transfer.clone(), lane.clone(), job).await {
                         transfer.failed(error);
                     }
                 }
@@ -145,37 +186,28 @@ impl Transfer {
         self.bar.finish_and_clear();
         if interrupted {
             workers.shutdown().await;
-            self.parts.clear(self.share()).await;
-            bail!("interrupted: what was not whole is removed");
+            self.parts.clear(&self.share).await;
+            self.failed(if self.options.resume {
+                anyhow!("interrupted: the same command goes on where this one was")
+            } else {
+                anyhow!("interrupted: what was not whole is removed")
+            });
         }
-        let mut failures = std::mem::take(&mut *self.failures.lock().unwrap_or_else(PoisonError::into_inner));
-        match (failures.len(), count) {
-            (0, _) => Ok(()),
-            (1, 0 | 1) => Err(failures.remove(0)),
-            (failed, _) => {
-                for error in failures {
-                    eprintln!("sharefs: {error:#}");
-                }
-                bail!("{failed} could not be copied, everything else was")
-            }
-        }
+        !interrupted
     }
 }
 
-/// Ctrl-C, or a polite request to end.
-async fn interrupt() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+/// A tree that takes its target's name, and the second time goes into it, is not gone on with: it is there twice.
+fn must_be_there(target: &str) -> Error {
+    anyhow!(
+        "with --resume a tree is copied into a directory that is there, so that it can go on: make {target} first"
+    )
+}
+
+/// Another name in the same directory of a share.
+fn beside(path: &str, name: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((above, _)) => format!("{above}/{name}"),
+        None => name.to_owned(),
     }
 }

@@ -3,14 +3,27 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Component, Path};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use bytes::Bytes;
 use smb_client::BufferPool;
 
-/// Lets other tasks go on while this one waits for a disk.
+/// Local work that takes longer than this is worth handing the other tasks to another thread, which takes some
+/// ten microseconds itself.
+const SLOW: Duration = Duration::from_micros(500);
+
+/// Whether the last local work was slow, and so probably the next.
+static IS_SLOW: AtomicBool = AtomicBool::new(false);
+
+/// Does what may have to wait for a disk, on this thread; where the disk has been slow, other tasks go on
+/// elsewhere.
 pub(super) fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    tokio::task::block_in_place(work)
+    let begin = Instant::now();
+    let result = if IS_SLOW.load(Ordering::Relaxed) { tokio::task::block_in_place(work) } else { work() };
+    IS_SLOW.store(begin.elapsed() > SLOW, Ordering::Relaxed);
+    result
 }
 
 /// Writes all of a piece.
@@ -34,7 +47,7 @@ pub(super) fn read(file: &mut File, pool: &BufferPool, length: usize) -> io::Res
 pub(super) fn local_name(name: &str) -> Result<&str> {
     let mut components = Path::new(name).components();
     match (components.next(), components.next()) {
-        (Some(Component::Normal(only)), None) if only == name => Ok(name),
+        (Some(Component::Normal(only)), None) if only == name && !name.contains('\0') => Ok(name),
         _ => bail!(
             "the server's name {name:?} would lead elsewhere on this machine: left out, nothing more fetched"
         ),
@@ -47,7 +60,7 @@ mod tests {
 
     #[test]
     fn no_name_leads_elsewhere() {
-        for name in ["", ".", "..", "/etc", "a/b", "a/"] {
+        for name in ["", ".", "..", "/etc", "a/b", "a/", "./a", "a/..", "a\0b"] {
             assert!(local_name(name).is_err(), "{name}");
         }
         assert_eq!(local_name("a b.txt").unwrap(), "a b.txt");

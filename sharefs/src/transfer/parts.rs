@@ -1,10 +1,12 @@
 //! Copies that are not whole yet: each has a name of its own, and goes when it cannot be finished.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use smb_client::Share;
 
 /// A copy that is not whole yet.
@@ -12,6 +14,20 @@ use smb_client::Share;
 pub(super) enum Part {
     Local(PathBuf),
     Remote(String),
+}
+
+/// Longer names are shortened, so that there is room for what makes them a part's.
+const LONGEST_NAME: usize = 200;
+
+/// The name that a broken copy of a file keeps, so that a later transfer finds it.
+pub(super) fn stable_name(file: &Path) -> Result<String> {
+    let name = file.file_name().and_then(|name| name.to_str()).context("a file without a name")?;
+    if name.len() <= LONGEST_NAME {
+        return Ok(format!(".{name}.sharefs-part"));
+    }
+    let digest = Sha256::digest(name.as_bytes());
+    let short: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!(".{short}.sharefs-part"))
 }
 
 /// What is there under a name of its own.
@@ -65,5 +81,20 @@ impl Part {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_copy_keeps_its_name() {
+        assert_eq!(stable_name(Path::new("a/b c.txt")).unwrap(), ".b c.txt.sharefs-part");
+        let long = "\u{e4}".repeat(120);
+        let name = stable_name(Path::new(&long)).unwrap();
+        assert!(name.len() < 60 && name == stable_name(Path::new(&long)).unwrap(), "{name}");
+        assert_ne!(name, stable_name(Path::new(&format!("{long}x"))).unwrap());
+        assert!(stable_name(Path::new("/")).is_err());
     }
 }

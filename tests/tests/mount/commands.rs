@@ -2,68 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::path::Path;
 use std::time::Duration;
 
 use sharefs_tests::{Content, Relay, Samba, User, sha256, sha256_file, sharefs_binary, wait_until};
-use tempfile::TempDir;
 
-struct Shell<'a> {
-    samba: &'a Samba,
-    home: TempDir,
-}
-
-impl<'a> Shell<'a> {
-    fn new(samba: &'a Samba) -> Self {
-        let home = tempfile::Builder::new().prefix("sharefs-home-").tempdir().expect("a temporary directory");
-        User::ordinary().own(home.path());
-        Self { samba, home }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("//{}/data/{path}", self.samba.address())
-    }
-
-    /// A command on the server, as its user.
-    fn run(&self, name: &str, arguments: &[&str]) -> Output {
-        let options = format!("port={},username={}", self.samba.port(), self.samba.user());
-        User::ordinary()
-            .command(sharefs_binary(), self.home.path())
-            .arg(name)
-            .args(["-o", &options])
-            .args(arguments)
-            .env("PASSWD", self.samba.password())
-            .output()
-            .expect("sharefs starts")
-    }
-
-    fn succeeds(&self, name: &str, arguments: &[&str]) -> String {
-        let output = self.run(name, arguments);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{name} {arguments:?}: {said}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn fails(&self, name: &str, arguments: &[&str]) -> String {
-        let output = self.run(name, arguments);
-        assert!(!output.status.success(), "{name} {arguments:?} must fail");
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    }
-
-    fn local_file(&self, name: &str, content: &[u8]) {
-        fs::write(self.path(name), content).expect("a local file");
-        User::ordinary().own(&self.path(name));
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a plain path")
-}
+use crate::shell::{Shell, no_part_is_left, text};
 
 #[test]
 fn files_go_there_and_back() {
@@ -136,12 +80,6 @@ fn sources_are_written_in_three_ways() {
     ] {
         assert_eq!(shell.succeeds("cat", &[&source]), "x", "{source}");
     }
-}
-
-fn no_part_is_left(folder: &Path) {
-    let names = fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").file_name());
-    let parts: Vec<_> = names.filter(|name| name.to_string_lossy().ends_with(".part")).collect();
-    assert!(parts.is_empty(), "{parts:?}");
 }
 
 /// As an ordinary user runs the tests, what nobody may read is what its owner took the permissions from.

@@ -5,8 +5,11 @@
 
 mod commands;
 mod contract;
+mod copying;
 mod lifecycle;
 mod secrets;
 mod semantics;
+mod shell;
 mod tools;
+mod transfer;
 mod trouble;

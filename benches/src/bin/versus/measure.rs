@@ -31,9 +31,11 @@ pub(crate) fn measure(program: &Path, args: &[String], scratch: &Path) -> Result
         .output()
         .context("cannot start /usr/bin/time; install the package time")?;
     let wall = begin.elapsed().as_secs_f64();
-    let said =
-        || format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    ensure!(output.status.success(), "{} {args:?}: {}", program.display(), said());
+    let said = || {
+        let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+        String::from_utf8_lossy(&text).lines().take(10).collect::<Vec<_>>().join("\n")
+    };
+    ensure!(output.status.success(), "{} {:?}: {}", program.display(), args.first(), said());
     let report = fs::read_to_string(report)?;
     let numbers: Vec<f64> = report.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [user, system, memory] = numbers[..] else { anyhow::bail!("time says {report:?}") };
