@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use smb_proto::NtStatus;
-use smb_proto::wire::{FileId, IoctlRequest, Request, Response};
+use smb_proto::wire::{FileId, IoctlRequest, Request, Response, fsctl};
 
 use crate::error::{Error, Result};
 use crate::share::ShareInner;
@@ -33,7 +33,8 @@ pub(crate) const fn is_unsupported(status: NtStatus) -> bool {
 }
 
 impl ShareInner {
-    /// Carries out a control code; the status, where it is a warning, and the data.
+    /// Carries out a control code; the status and the data. The status is no error, but for a
+    /// copy that was refused.
     pub(crate) async fn ioctl(
         &self,
         operation: &'static str,
@@ -46,6 +47,10 @@ impl ShareInner {
         let reply = replies.pop().ok_or(Error::Malformed("no reply"))?;
         let status = reply.status;
         match reply.body {
+            // Only a refused copy carries an answer of its own, which says what would not have been refused.
+            Ok(_) if status.is_error() && code != fsctl::SRV_COPYCHUNK_WRITE => {
+                Err(Error::refused(operation, status))
+            }
             Ok(body) => Ok((status, output(body, max_output)?)),
             Err(_) => Err(Error::refused(operation, status)),
         }

@@ -14,7 +14,7 @@ const GAIN: f64 = 3.0;
 /// Pieces to remember: more than fit the largest window of usual pieces.
 const RECENT: usize = 128;
 /// How much of the best rate seen is believed a piece later.
-const FADING: f64 = 0.995;
+const FADING: f64 = 0.98;
 
 /// Follows bandwidth × delay: the best recent rate times the shortest round trip.
 #[derive(Debug)]

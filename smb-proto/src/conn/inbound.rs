@@ -12,7 +12,7 @@ use super::{Connection, Pending, Purpose, negotiation};
 use crate::fscc::{from_bytes, to_bytes};
 use crate::status::NtStatus;
 use crate::wire::{
-    COMPRESSION_MAGIC, DecodeError, Dialect, ErrorResponse, FileId, HEADER_LEN, Header, HeaderFlags,
+    COMPRESSION_MAGIC, Command, DecodeError, Dialect, ErrorResponse, FileId, HEADER_LEN, Header, HeaderFlags,
     IoctlRequest, Reader, Request, Response, Route, SMB2_MAGIC, SessionSetupResponse, ShareFlags,
     TRANSFORM_LEN, TRANSFORM_MAGIC, TransformHeader, ValidateNegotiateResponse, Wire, fsctl,
 };
@@ -23,6 +23,9 @@ const MAX_INTERIMS: u32 = 8;
 /// A server that cannot validate a negotiation says so, signed, with one of these.
 const CANNOT_VALIDATE: [NtStatus; 3] =
     [NtStatus::INVALID_DEVICE_REQUEST, NtStatus::NOT_SUPPORTED, NtStatus::FILE_CLOSED];
+
+/// StructureSize of an IOCTL response ([MS-SMB2] 2.2.32); an error's is 9.
+const IOCTL_RESPONSE_SIZE: u8 = 49;
 
 impl Connection {
     /// Takes a received frame, without its length prefix, and finds the keys for it.
@@ -424,7 +427,12 @@ impl Connection {
 }
 
 fn decode_reply(header: &Header, status: NtStatus, message: &Bytes) -> Result<Reply, DecodeError> {
-    let body = if Response::carries_body(header.command, status) {
+    // A server that refuses too large a COPYCHUNK says what its limits are, in an answer that only its size
+    // tells from an error's ([MS-SMB2] 3.3.5.15.6.2).
+    let limits = header.command == Command::Ioctl
+        && status == NtStatus::INVALID_PARAMETER
+        && message.get(HEADER_LEN) == Some(&IOCTL_RESPONSE_SIZE);
+    let body = if limits || Response::carries_body(header.command, status) {
         Ok(Response::decode(header.command, message)?)
     } else {
         Err(ErrorResponse::decode(&mut Reader::new(message, HEADER_LEN))?)

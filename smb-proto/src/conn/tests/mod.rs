@@ -515,6 +515,34 @@ proptest! {
 }
 
 #[test]
+fn a_refused_copy_says_what_the_limits_are() {
+    let ioctl = || {
+        Request::Ioctl(IoctlRequest {
+            code: fsctl::SRV_COPYCHUNK_WRITE,
+            file_id: FileId::RELATED,
+            max_output: 12,
+            is_fsctl: true,
+            input: Bytes::new(),
+        })
+    };
+    let output = Bytes::from_static(b"limits here.");
+    let answer =
+        IoctlResponse { code: fsctl::SRV_COPYCHUNK_WRITE, file_id: FileId::RELATED, output: output.clone() };
+    let mut pair = Pair::ready(Script::default(), false);
+    pair.answered(ioctl(), |server, header| {
+        let message = server.encode(header, NtStatus::INVALID_PARAMETER, &Response::Ioctl(answer));
+        server.sign(message)
+    });
+    match &pair.events()[..] {
+        [Event::Done { result: Ok(replies), .. }] => {
+            assert_eq!(replies[0].status, NtStatus::INVALID_PARAMETER);
+            assert!(matches!(&replies[0].body, Ok(Response::Ioctl(body)) if body.output == output));
+        }
+        events => panic!("{events:?}"),
+    }
+}
+
+#[test]
 fn the_machine_can_move_between_threads() {
     fn assert_send<T: Send>() {}
     assert_send::<Connection>();
