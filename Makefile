@@ -38,6 +38,7 @@ bench:
 	scripts/setup.sh run bench
 	$(CARGO) build --release -p sharefs -p sharefs-benches --bins
 	$(CARGO) bench -p sharefs-benches --bench proto
+	$(CARGO) run --release -p sharefs-benches --bin allocations
 	TMPDIR=/dev/shm $(CARGO) run --release -p sharefs-benches --bin versus -- --report docs/BENCHMARKS.md
 
 # What it finds to be new goes to fuzz/corpus; it begins with that and with fuzz/seeds.

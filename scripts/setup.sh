@@ -64,6 +64,12 @@ packages() {
         *libnss_wrapper.so*) ;;
         *) missing+=(libnss-wrapper) ;;
     esac
+    # Nor has a library of Debian's Python, which need not be the first python3 on the PATH.
+    case " $* " in
+        *" python3:python3 "*)
+            /usr/bin/python3 -c 'import impacket' 2>/dev/null || missing+=(python3-impacket)
+            ;;
+    esac
     [ ${#missing[@]} = 0 ] && return
     mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
     have apt-get || fail "missing, and there is no apt to install them: ${missing[*]}"

@@ -114,9 +114,11 @@ impl From<Error> for io::Error {
             Error::InvalidName(_) | Error::TooLarge => ErrorKind::InvalidInput,
             Error::Malformed(_) => ErrorKind::InvalidData,
             _ => match error.status() {
-                Some(NtStatus::OBJECT_NAME_NOT_FOUND | NtStatus::OBJECT_PATH_NOT_FOUND) => {
-                    ErrorKind::NotFound
-                }
+                Some(
+                    NtStatus::OBJECT_NAME_NOT_FOUND
+                    | NtStatus::OBJECT_PATH_NOT_FOUND
+                    | NtStatus::NO_SUCH_FILE,
+                ) => ErrorKind::NotFound,
                 Some(NtStatus::OBJECT_NAME_COLLISION) => ErrorKind::AlreadyExists,
                 Some(NtStatus::ACCESS_DENIED | NtStatus::LOGON_FAILURE) => ErrorKind::PermissionDenied,
                 Some(NtStatus::DISK_FULL) => ErrorKind::StorageFull,

@@ -8,11 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use bytes::{Bytes, BytesMut};
 
 /// The allocator serves what is smaller from memory it has.
-const SMALLEST: usize = 128 << 10;
+const SMALLEST: usize = 64 << 10;
 /// How many buffers to keep an eye on.
 const MOST: usize = 128;
-/// How many of them to try: the oldest are the likeliest to be free.
-const TRIES: usize = 8;
+/// Free buffers beyond so many go back to the allocator.
+const MOST_FREE: usize = 16;
 
 /// Hands out buffers, and takes each back by itself when the last [`Bytes`] of it is dropped.
 #[derive(Debug, Default)]
@@ -33,17 +33,24 @@ impl BufferPool {
             return BytesMut::with_capacity(capacity);
         }
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
-        for index in 0..lent.len().min(TRIES) {
-            // Whoever keeps a small piece should not keep a large buffer for it.
-            let fits = |buffer: &Bytes| buffer.len() >= capacity / 2 && buffer.len() / 2 <= capacity;
-            if !lent.get(index).is_some_and(|buffer| fits(buffer) && buffer.is_unique()) {
-                continue;
-            }
-            if let Some(Ok(mut buffer)) = lent.remove(index).map(Bytes::try_into_mut) {
-                buffer.clear();
-                if buffer.try_reclaim(capacity) {
-                    return buffer;
-                }
+        // Buffers come free about as they were lent. Of the free ones at the front the last is the one whose memory
+        // is likeliest in a cache still.
+        let free = lent.iter().take_while(|buffer| buffer.is_unique()).count();
+        let surplus = free.saturating_sub(MOST_FREE);
+        lent.drain(..surplus);
+        // Whoever keeps a small piece should not keep a large buffer for it.
+        let fits = |buffer: &Bytes| buffer.len() >= capacity / 2 && buffer.len() / 2 <= capacity;
+        let found = (0..free - surplus).rev().find(|index| lent.get(*index).is_some_and(fits));
+        // Where something old is held for long, what is behind it is looked at one by one.
+        let found = found.or_else(|| {
+            (free - surplus..lent.len())
+                .take(MOST_FREE)
+                .find(|index| lent.get(*index).is_some_and(|buffer| fits(buffer) && buffer.is_unique()))
+        });
+        if let Some(Ok(mut buffer)) = found.and_then(|index| lent.remove(index)).map(Bytes::try_into_mut) {
+            buffer.clear();
+            if buffer.try_reclaim(capacity) {
+                return buffer;
             }
         }
         drop(lent);
@@ -53,7 +60,8 @@ impl BufferPool {
 
     /// Remembers a buffer for use after its other handles are gone. `whole` must span all that was filled.
     pub fn lend(&self, whole: Bytes) {
-        if whole.len() < SMALLEST / 2 {
+        // What is never taken again would only be kept from the allocator.
+        if whole.len() < SMALLEST {
             return;
         }
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,6 +110,25 @@ mod tests {
         pool.lend(buffer.freeze());
         let again = pool.take(LARGE).as_ptr() as usize;
         assert!((at as usize..at as usize + 4096).contains(&again), "{at:?} {again:x}");
+    }
+
+    #[test]
+    fn buffers_of_another_size_do_not_stand_in_the_way() {
+        let pool = BufferPool::new();
+        let small: Vec<Bytes> = (0..2 * MOST_FREE)
+            .map(|_| {
+                let mut buffer = pool.take(SMALLEST);
+                buffer.resize(SMALLEST, 1);
+                let whole = buffer.freeze();
+                pool.lend(whole.clone());
+                whole
+            })
+            .collect();
+        drop(small);
+        let large = filled(&pool);
+        let at = large.as_ptr();
+        drop(large);
+        assert!((0..3).any(|_| pool.take(LARGE).as_ptr() == at));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 mod address;
 mod conf;
 mod content;
+mod impacket;
 mod impostor;
 mod mount;
 mod process;
@@ -25,6 +26,7 @@ mod user;
 
 pub use address::free_address;
 pub use content::{Content, sha256, sha256_file};
+pub use impacket::Impacket;
 pub use impostor::{Answer, Impostor, Lie, Manner, listing};
 pub use mount::{Mount, MountBuilder, sharefs_binary};
 pub use process::{Group, find_program, wait_until};

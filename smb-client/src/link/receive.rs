@@ -91,7 +91,11 @@ impl Receiver {
     /// Waits until `length` bytes are staged, at most [`STAGE`].
     async fn stage(&mut self, length: usize) -> Result<(), ConnectionError> {
         while self.staged.len() < length {
-            // Frames that were cut off may still be in use: then this takes other memory.
+            // Frames that were cut off may still be in use: then this takes other memory. Mostly they are not any
+            // more when something comes again.
+            if let Err(error) = self.socket.readable().await {
+                return Err(lost(&error));
+            }
             self.staged.reserve(STAGE - self.staged.len().min(STAGE));
             let mut staged = std::mem::take(&mut self.staged);
             let result = self.read(&mut (&mut staged).limit(STAGE)).await;

@@ -1,11 +1,44 @@
 //! What a connection does because time passes: late requests, silent servers, idle connections.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::error::{ConnectionError, RequestError};
-use super::request::{Chain, Event};
+use super::request::{Chain, Event, Token};
 use super::{Connection, Purpose};
 use crate::wire::{Empty, Request};
+
+/// The deadlines of requests, the nearest first. Most come in order and go from the front, and their number is
+/// that of the requests under way: a queue that keeps its memory costs less than a tree.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines(VecDeque<(Instant, Token)>);
+
+impl Deadlines {
+    pub(super) fn insert(&mut self, at: Instant, token: Token) {
+        if let Err(index) = self.0.binary_search(&(at, token)) {
+            self.0.insert(index, (at, token));
+        }
+    }
+
+    pub(super) fn remove(&mut self, at: Instant, token: Token) {
+        if let Ok(index) = self.0.binary_search(&(at, token)) {
+            self.0.remove(index);
+        }
+    }
+
+    pub(super) fn first(&self) -> Option<(Instant, Token)> {
+        self.0.front().copied()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl Connection {
     /// When [`Self::handle_timeout`] is due, unless something happens before.
@@ -18,7 +51,7 @@ impl Connection {
             Some(since) => since + self.config.echo_after,
             None => self.last_activity + self.config.keepalive,
         };
-        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        let deadline = self.deadlines.first().map(|(at, _)| at);
         Some(deadline.map_or(silence, |at| at.min(silence)))
     }
 
@@ -28,11 +61,11 @@ impl Connection {
         if self.closed.is_some() {
             return;
         }
-        while let Some(&(at, token)) = self.deadlines.first() {
+        while let Some((at, token)) = self.deadlines.first() {
             if at > now {
                 break;
             }
-            self.deadlines.remove(&(at, token));
+            self.deadlines.remove(at, token);
             self.cancel(token);
             if let Some(waiting) = self.chains.get_mut(&token)
                 && !waiting.abandoned

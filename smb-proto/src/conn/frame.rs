@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use super::error::{ConnectionError, PeerMisbehaved};
 use crate::crypto::{MessageCipher, MessageSigner};
 use crate::wire::{
     COMPRESSION_MAGIC, HEADER_LEN, Header, HeaderFlags, Request, SIGNATURE_OFFSET, TRANSFORM_AAD_OFFSET,
-    TRANSFORM_LEN, TransformHeader, Wire, WriteRequest, Writer, frame_prefix, split_compound,
+    TRANSFORM_LEN, TransformHeader, WriteRequest, each_message, frame_prefix,
 };
 
 /// The bytes before each frame that tell its length.
@@ -41,6 +42,8 @@ const SHARED_PAYLOAD: usize = 16 << 10;
 /// A WRITE request behind its header and before its data, and where its Length field is ([MS-SMB2] 2.2.21).
 const WRITE_FIXED: usize = 48;
 const WRITE_LENGTH: std::ops::Range<usize> = 4..8;
+/// Most chains have no more requests than this, and need no memory of their own to be counted.
+pub(super) const CHAIN: usize = 4;
 /// Frames from here on are worth another task's while.
 const HEAVY: usize = 64 << 10;
 
@@ -49,7 +52,7 @@ pub struct Outbound {
     /// Room for the prefix (and the transform header), then the messages.
     buffer: Vec<u8>,
     /// Where each message of the chain begins in `buffer`.
-    starts: Vec<usize>,
+    starts: SmallVec<[usize; CHAIN]>,
     /// The large payload of the last message, which belongs behind `buffer`.
     payload: Bytes,
     key: OutboundKey,
@@ -96,7 +99,7 @@ impl Outbound {
         buffer.clear();
         buffer.reserve(256);
         buffer.resize(reserved, 0);
-        Self { buffer, starts: Vec::new(), payload: Bytes::new(), key }
+        Self { buffer, starts: SmallVec::new(), payload: Bytes::new(), key }
     }
 
     fn len(&self) -> usize {
@@ -186,22 +189,15 @@ impl Outbound {
                     original_size: crate::wire::len32(data.len()),
                     session_id: *session_id,
                 };
-                let encoded = encode_transform(&header);
-                header.signature =
-                    cipher.seal(&nonce[..*nonce_len], &encoded[TRANSFORM_AAD_OFFSET..], data)?;
-                head[PREFIX_LEN..].copy_from_slice(&encode_transform(&header));
+                let aad = &header.to_array()[TRANSFORM_AAD_OFFSET..];
+                header.signature = cipher.seal(&nonce[..*nonce_len], aad, data)?;
+                head[PREFIX_LEN..].copy_from_slice(&header.to_array());
             }
         }
         let prefix = frame_prefix(self.len() - PREFIX_LEN);
         self.buffer[..PREFIX_LEN].copy_from_slice(&prefix);
         Ok(SealedFrame { head: self.buffer, payload: self.payload })
     }
-}
-
-fn encode_transform(header: &TransformHeader) -> Vec<u8> {
-    let mut out = Vec::with_capacity(TRANSFORM_LEN);
-    header.encode(&mut Writer::new(&mut out));
-    out
 }
 
 /// The nonce of AES-GMAC: the message id, whether it is a response, whether it is a CANCEL
@@ -229,7 +225,7 @@ pub enum Protection {
 /// What is to be done to a received frame.
 pub(super) enum InboundKey {
     /// For each message: the signer that must confirm it, if any.
-    Plain(Vec<Option<Arc<dyn MessageSigner>>>),
+    Plain(SmallVec<[Option<Arc<dyn MessageSigner>>; CHAIN]>),
     Encrypted {
         cipher: Arc<dyn MessageCipher>,
         nonce_len: usize,
@@ -276,12 +272,12 @@ impl Inbound {
                 if frame.starts_with(&COMPRESSION_MAGIC) {
                     return Err(PeerMisbehaved::Compressed.into());
                 }
-                let messages = split_compound(&frame)?;
+                let opened = Opened::new(frame, |_| Protection::Decrypted)?;
                 let foreign = |h: &Header| h.message_id != u64::MAX && h.session_id != header.session_id;
-                if messages.iter().any(|(h, _)| foreign(h)) {
+                if opened.messages.iter().any(|(h, ..)| foreign(h)) {
                     return Err(PeerMisbehaved::Unprotected("encrypted with its own session's key").into());
                 }
-                Ok(Opened { messages: with(messages, |_| Protection::Decrypted), frame })
+                Ok(opened)
             }
             InboundKey::Plain(signers) => {
                 let mut frame = self.frame;
@@ -296,14 +292,9 @@ impl Inbound {
                     }
                     start += end;
                 }
-                let frame = frame.freeze();
-                let messages = split_compound(&frame)?;
-                let mut verified = signers.iter().map(Option::is_some);
-                Ok(Opened {
-                    messages: with(messages, |_| {
-                        if verified.next() == Some(true) { Protection::Verified } else { Protection::None }
-                    }),
-                    frame,
+                let verified = |index: usize| matches!(signers.get(index), Some(Some(_)));
+                Opened::new(frame.freeze(), |index| {
+                    if verified(index) { Protection::Verified } else { Protection::None }
                 })
             }
         }
@@ -328,22 +319,9 @@ pub(super) fn verify_shared(signer: &dyn MessageSigner, message: &Bytes) -> Resu
     verify(signer, &mut message.to_vec())
 }
 
-fn with(
-    messages: Vec<(Header, Bytes)>,
-    mut protection: impl FnMut(&Header) -> Protection,
-) -> Vec<(Header, Bytes, Protection)> {
-    messages
-        .into_iter()
-        .map(|(header, message)| {
-            let protection = protection(&header);
-            (header, message, protection)
-        })
-        .collect()
-}
-
 /// The messages of a frame, decrypted or verified as far as keys exist.
 pub struct Opened {
-    pub(super) messages: Vec<(Header, Bytes, Protection)>,
+    pub(super) messages: SmallVec<[(Header, Bytes, Protection); 1]>,
     frame: Bytes,
 }
 
@@ -354,6 +332,15 @@ impl fmt::Debug for Opened {
 }
 
 impl Opened {
+    fn new(frame: Bytes, protection: impl Fn(usize) -> Protection) -> Result<Self, ConnectionError> {
+        let mut messages = SmallVec::new();
+        each_message(&frame, |header, message| {
+            let protection = protection(messages.len());
+            messages.push((header, message, protection));
+        })?;
+        Ok(Self { messages, frame })
+    }
+
     /// The memory that the frame lies in, which the replies share: once nobody else has it, it can take another
     /// frame.
     pub fn memory(&self) -> Bytes {

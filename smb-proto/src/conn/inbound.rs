@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use super::error::{ConnectionError, PeerIncompatible, PeerMisbehaved, RequestError, SessionError};
 use super::frame::{Inbound, InboundKey, Opened, Protection};
@@ -47,8 +48,8 @@ impl Connection {
     }
 
     fn accept_encrypted(&self, frame: BytesMut) -> Result<Inbound, ConnectionError> {
-        let head = Bytes::copy_from_slice(frame.get(..TRANSFORM_LEN).ok_or(DecodeError::Truncated)?);
-        let header = TransformHeader::decode(&mut Reader::new(&head, 0))?;
+        let head = frame.first_chunk::<TRANSFORM_LEN>().ok_or(DecodeError::Truncated)?;
+        let header = TransformHeader::from_array(head)?;
         if header.original_size as usize != frame.len() - TRANSFORM_LEN {
             return Err(DecodeError::Invalid("original message size").into());
         }
@@ -62,16 +63,17 @@ impl Connection {
 
     /// Walks the chain to see which session must have signed each message.
     fn accept_plain(&self, frame: BytesMut) -> Result<Inbound, ConnectionError> {
-        let mut signers = Vec::with_capacity(1);
+        let mut signers = SmallVec::new();
         let mut rest = &frame[..];
         loop {
             let head = rest.first_chunk::<HEADER_LEN>().ok_or(DecodeError::Truncated)?;
             let field = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-            let session_id = u64::from(field(40)) | u64::from(field(44)) << 32;
+            let long = |at: usize| u64::from(field(at)) | u64::from(field(at + 4)) << 32;
+            let (id, session_id) = (long(24), long(40));
             let flags = HeaderFlags::from_bits_retain(field(16));
             let signed = flags.contains(HeaderFlags::SIGNED);
             signers.push(match self.sessions.get(&session_id) {
-                Some(session) if signed => session.signer(),
+                Some(session) if signed && (session.signs() || self.was_signed(id)) => session.signer(),
                 _ => None,
             });
             let next = field(20) as usize;
@@ -83,6 +85,12 @@ impl Connection {
             }
             rest = &rest[next..];
         }
+    }
+
+    /// Whether the answer to this message must be signed although the session is not. Of any other a signature
+    /// proves nothing, for a forger would leave it out; and servers that sign unasked may do it wrongly.
+    fn was_signed(&self, message_id: u64) -> bool {
+        self.pending.get(&message_id).is_none_or(|pending| pending.signed)
     }
 
     /// Takes the messages of a frame.
@@ -213,7 +221,7 @@ impl Connection {
         let closed = waiting.close.and_then(|index| waiting.replies.get(index)?.as_ref());
         let closed = closed.is_some_and(|reply| reply.body.is_ok());
         let orphaned = (waiting.abandoned || malformed.is_some()) && !closed;
-        let replies: Vec<Reply> = waiting.replies.iter_mut().filter_map(Option::take).collect();
+        let replies: Vec<Reply> = std::mem::take(&mut waiting.replies).into_iter().flatten().collect();
         for file_id in replies.iter().filter(|_| orphaned).filter_map(Reply::opened) {
             self.close_orphan(now, pending.session_id, pending.tree_id, file_id);
         }
@@ -435,7 +443,11 @@ fn decode_reply(header: &Header, status: NtStatus, message: &Bytes) -> Result<Re
     let body = if limits || Response::carries_body(header.command, status) {
         Ok(Response::decode(header.command, message)?)
     } else {
-        Err(ErrorResponse::decode(&mut Reader::new(message, HEADER_LEN))?)
+        match ErrorResponse::decode(&mut Reader::new(message, HEADER_LEN)) {
+            // Impacket refuses with the body of a success. The status says what there is to know.
+            Err(_) if status.is_error() => Err(ErrorResponse::default()),
+            body => Err(body?),
+        }
     };
     Ok(Reply { status, tree_id: header.tree_id(), body })
 }

@@ -25,9 +25,11 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
+
+use smallvec::SmallVec;
 
 pub use activity::Activity;
 pub use config::{ConnectionConfig, SessionConfig};
@@ -42,6 +44,7 @@ use crate::wire::{
     Capabilities, CloseRequest, Command, Dialect, Empty, FileId, Header, HeaderFlags, Request, Route,
     SessionSetupFlags, SessionSetupRequest,
 };
+use clock::Deadlines;
 use credits::Credits;
 use frame::OutboundKey;
 use session::{Login, Session};
@@ -69,7 +72,7 @@ pub struct Connection {
     /// How many of `pending` have no interim response.
     unanswered: usize,
     chains: HashMap<Token, Waiting>,
-    deadlines: BTreeSet<(Instant, Token)>,
+    deadlines: Deadlines,
     logins: HashMap<Token, Login>,
     sessions: HashMap<u64, Session>,
     out: VecDeque<Outbound>,
@@ -134,7 +137,7 @@ struct Waiting {
     abandoned: bool,
     /// Which of the chain's requests is the CLOSE of what it opens, if any.
     close: Option<usize>,
-    message_ids: Vec<u64>,
+    message_ids: SmallVec<[u64; frame::CHAIN]>,
 }
 
 impl Connection {
@@ -163,7 +166,7 @@ impl Connection {
             pending: HashMap::new(),
             unanswered: 0,
             chains: HashMap::new(),
-            deadlines: BTreeSet::new(),
+            deadlines: Deadlines::default(),
             logins: HashMap::new(),
             sessions: HashMap::new(),
             out: VecDeque::new(),
@@ -371,7 +374,7 @@ impl Connection {
         let token = Token(self.next_token);
         self.next_token += 1;
         if let Some(at) = deadline {
-            self.deadlines.insert((at, token));
+            self.deadlines.insert(at, token);
         }
         let waiting = Waiting {
             purpose,
@@ -380,7 +383,7 @@ impl Connection {
             deadline,
             abandoned: false,
             close: chain.requests.iter().position(|request| matches!(request, Request::Close(_))),
-            message_ids: Vec::new(),
+            message_ids: SmallVec::new(),
         };
         self.chains.insert(token, waiting);
         let Chain { session_id, tree_id, requests, .. } = chain;
@@ -498,7 +501,7 @@ impl Connection {
     fn forget_chain(&mut self, token: Token) -> Option<Waiting> {
         let waiting = self.chains.remove(&token)?;
         if let Some(at) = waiting.deadline {
-            self.deadlines.remove(&(at, token));
+            self.deadlines.remove(at, token);
         }
         Some(waiting)
     }

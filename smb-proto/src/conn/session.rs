@@ -140,6 +140,11 @@ impl Session {
         self.encrypt
     }
 
+    /// Whether all of this session is signed, as far as it is not encrypted.
+    pub(super) const fn signs(&self) -> bool {
+        self.sign
+    }
+
     /// Whether replies are verified at all: not those of guests.
     pub(super) const fn has_key(&self) -> bool {
         self.signer.is_some()

@@ -10,6 +10,7 @@
 mod algorithm;
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
+mod cbc;
 mod choice;
 #[cfg(any(
     feature = "aws-lc-rs",

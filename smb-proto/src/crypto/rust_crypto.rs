@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use aes::cipher::BlockCipherEncrypt;
 use aes::{Aes128, Aes256, Block};
-use aes_gcm::aead::consts::{U11, U16};
+use aes_gcm::aead::consts::U16;
 use aes_gcm::aead::{AeadCore, AeadInOut};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
-use ccm::Ccm;
-use cmac::Cmac;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroize;
 
+use super::cbc::{Ccm, CmacSigner};
 use super::{Cipher, CryptoError, CryptoProvider, Key, MessageCipher, MessageSigner, SigningAlgorithm};
 
 /// The provider built on the RustCrypto crates and the operating system's random number generator: the reference
@@ -38,7 +37,7 @@ impl CryptoProvider for RustCrypto {
         let key: &[u8; 16] = key.as_bytes().try_into().map_err(|_| CryptoError::KeyLength)?;
         Ok(match algorithm {
             SigningAlgorithm::HmacSha256 => Box::new(HmacSigner(keyed(key)?)),
-            SigningAlgorithm::AesCmac => Box::new(CmacSigner(keyed(key)?)),
+            SigningAlgorithm::AesCmac => Box::new(CmacSigner::new(key)),
             SigningAlgorithm::AesGmac => Box::new(GmacSigner::new(key)),
         })
     }
@@ -46,9 +45,9 @@ impl CryptoProvider for RustCrypto {
     fn cipher(&self, cipher: Cipher, key: &Key) -> Result<Box<dyn MessageCipher>, CryptoError> {
         let key = key.as_bytes();
         Ok(match cipher {
-            Cipher::Aes128Ccm => Box::new(AeadCipher::<Ccm<Aes128, U16, U11>>(keyed(key)?)),
+            Cipher::Aes128Ccm => Box::new(Ccm::<Aes128>::new(key)?),
             Cipher::Aes128Gcm => Box::new(AeadCipher::<Aes128Gcm>(keyed(key)?)),
-            Cipher::Aes256Ccm => Box::new(AeadCipher::<Ccm<Aes256, U16, U11>>(keyed(key)?)),
+            Cipher::Aes256Ccm => Box::new(Ccm::<Aes256>::new(key)?),
             Cipher::Aes256Gcm => Box::new(AeadCipher::<Aes256Gcm>(keyed(key)?)),
         })
     }
@@ -70,18 +69,6 @@ impl MessageSigner for HmacSigner {
         let mut signature = [0; 16];
         signature.copy_from_slice(&mac[..16]);
         signature
-    }
-}
-
-struct CmacSigner(Cmac<Aes128>);
-
-impl MessageSigner for CmacSigner {
-    fn sign(&self, _nonce: &[u8; 12], parts: &[&[u8]]) -> [u8; 16] {
-        let mut mac = self.0.clone();
-        for part in parts {
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
     }
 }
 
@@ -172,7 +159,6 @@ mod tests {
         wiped::<Aes256>();
         wiped::<Aes128Gcm>();
         wiped::<Aes256Gcm>();
-        wiped::<cmac::block_api::CmacCore<Aes128>>();
         // HMAC holds two of it, and no more than that.
         wiped::<Sha256>();
     }

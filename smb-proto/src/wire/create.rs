@@ -378,10 +378,10 @@ impl Wire for CreateResponse {
         let flags = r.u8()?;
         let action = match r.u32()? {
             0 => CreateAction::Superseded,
-            1 => CreateAction::Opened,
             2 => CreateAction::Created,
             3 => CreateAction::Overwritten,
-            _ => return Err(DecodeError::Invalid("create action")),
+            // Impacket repeats the disposition, which has more values. The open is good, and this claims least.
+            _ => CreateAction::Opened,
         };
         let times = FileTimes::decode(r)?;
         let allocation_size = r.u64()?;

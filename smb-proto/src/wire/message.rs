@@ -162,21 +162,25 @@ pub fn encode_message(out: &mut Vec<u8>, header: &Header, body: impl FnOnce(&mut
 /// Splits a frame into its messages, each with its header decoded; each but the last keeps its padding, which
 /// the signature covers ([MS-SMB2] 3.2.5.1.9, 3.1.4.1).
 pub fn split_compound(frame: &Bytes) -> Result<Vec<(Header, Bytes)>, DecodeError> {
-    let mut messages = Vec::with_capacity(1);
+    let mut messages = Vec::new();
+    each_message(frame, |header, message| messages.push((header, message)))?;
+    Ok(messages)
+}
+
+/// Gives `take` each message of a frame, as [`split_compound`] returns them.
+pub(crate) fn each_message(frame: &Bytes, mut take: impl FnMut(Header, Bytes)) -> Result<(), DecodeError> {
     let mut rest = frame.clone();
-    loop {
+    for _ in 0..MAX_CHAIN {
         let header = Header::decode(&mut Reader::new(&rest, 0))?;
         let next = header.next_command as usize;
         if next == 0 {
-            messages.push((header, rest));
-            return Ok(messages);
+            take(header, rest);
+            return Ok(());
         }
         if next < HEADER_LEN || !next.is_multiple_of(8) || next >= rest.len() {
             return Err(DecodeError::Invalid("next command offset"));
         }
-        if messages.len() + 1 >= MAX_CHAIN {
-            return Err(DecodeError::Invalid("chain length"));
-        }
-        messages.push((header, rest.split_to(next)));
+        take(header, rest.split_to(next));
     }
+    Err(DecodeError::Invalid("chain length"))
 }

@@ -41,6 +41,7 @@ pub use io::{
     CloseRequest, CloseResponse, FlushRequest, LockElement, LockFlags, LockRequest, ReadRequest,
     ReadResponse, WriteRequest, WriteResponse,
 };
+pub(crate) use message::each_message;
 pub use message::{Request, Response, encode_message, split_compound};
 pub use negotiate::{
     Capabilities, Dialect, NegotiateContext, NegotiateRequest, NegotiateResponse, SecurityMode,

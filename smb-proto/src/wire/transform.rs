@@ -26,30 +26,46 @@ pub struct TransformHeader {
     pub session_id: u64,
 }
 
+impl TransformHeader {
+    /// The header as it is sent.
+    pub fn to_array(&self) -> [u8; TRANSFORM_LEN] {
+        let mut out = [0; TRANSFORM_LEN];
+        out[..4].copy_from_slice(&TRANSFORM_MAGIC);
+        out[4..TRANSFORM_AAD_OFFSET].copy_from_slice(&self.signature);
+        out[20..36].copy_from_slice(&self.nonce);
+        out[36..40].copy_from_slice(&self.original_size.to_le_bytes());
+        out[42] = 1;
+        out[44..].copy_from_slice(&self.session_id.to_le_bytes());
+        out
+    }
+
+    /// The header as it was received.
+    pub fn from_array(bytes: &[u8; TRANSFORM_LEN]) -> Result<Self, DecodeError> {
+        // Bytes 40 and 41 are reserved. 3.1.1 calls the next two Flags, 3.0 EncryptionAlgorithm: 1 means encrypted
+        // in both.
+        if bytes[..4] != TRANSFORM_MAGIC {
+            return Err(DecodeError::Invalid("transform protocol id"));
+        }
+        if bytes[42..44] != [1, 0] {
+            return Err(DecodeError::Invalid("transform flags"));
+        }
+        let (mut signature, mut nonce) = ([0; 16], [0; 16]);
+        signature.copy_from_slice(&bytes[4..TRANSFORM_AAD_OFFSET]);
+        nonce.copy_from_slice(&bytes[20..36]);
+        let original_size = u32::from_le_bytes([bytes[36], bytes[37], bytes[38], bytes[39]]);
+        let mut session_id = [0; 8];
+        session_id.copy_from_slice(&bytes[44..]);
+        Ok(Self { signature, nonce, original_size, session_id: u64::from_le_bytes(session_id) })
+    }
+}
+
 impl Wire for TransformHeader {
     fn encode(&self, w: &mut Writer<'_>) {
-        w.bytes(&TRANSFORM_MAGIC);
-        w.bytes(&self.signature);
-        w.bytes(&self.nonce);
-        w.u32(self.original_size);
-        w.u16(0);
-        w.u16(1);
-        w.u64(self.session_id);
+        w.bytes(&self.to_array());
     }
 
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        if r.array()? != TRANSFORM_MAGIC {
-            return Err(DecodeError::Invalid("transform protocol id"));
-        }
-        let signature = r.array()?;
-        let nonce = r.array()?;
-        let original_size = r.u32()?;
-        r.u16()?;
-        // 3.1.1 calls it Flags, 3.0 EncryptionAlgorithm: 1 means encrypted in both.
-        if r.u16()? != 1 {
-            return Err(DecodeError::Invalid("transform flags"));
-        }
-        Ok(Self { signature, nonce, original_size, session_id: r.u64()? })
+        Self::from_array(&r.array()?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The client against a real Samba.
+//! The client against real servers.
 
 #![forbid(unsafe_code)]
 #![cfg(unix)]
@@ -18,6 +18,7 @@ mod links;
 mod login;
 mod matrix;
 mod names;
+mod second;
 mod shares;
 mod trouble;
 mod watch;

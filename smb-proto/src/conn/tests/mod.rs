@@ -102,6 +102,46 @@ fn a_changed_answer_ends_the_connection() {
     }
 }
 
+/// A session that neither side wants signed.
+fn unsigned() -> Pair {
+    let mut pair = Pair::new(Script::default(), ConnectionConfig::default());
+    pair.settle();
+    let config = SessionConfig { sign: false, encrypt: false, allow_guest: false, previous_session_id: 0 };
+    pair.client.authenticate(pair.now, pair::fixed_key(), config).unwrap();
+    pair.settle();
+    pair.events();
+    pair
+}
+
+// Some servers sign unasked, and wrongly: impacket signs each message of a chain before it links them.
+#[test]
+fn a_signature_that_nobody_asked_for_is_not_looked_at() {
+    let mut pair = unsigned();
+    pair.answered(read(9), |server, header| {
+        assert!(!header.flags.contains(HeaderFlags::SIGNED));
+        let body = Response::Read(ReadResponse { data: Bytes::from_static(b"123456789") });
+        let mut reply = server.sign(server.encode(header, NtStatus::SUCCESS, &body));
+        *reply.last_mut().unwrap() ^= 1;
+        reply
+    });
+    let events = pair.events();
+    assert!(matches!(&events[..], [Event::Done { result: Ok(_), .. }]), "{events:?}");
+}
+
+#[test]
+fn what_is_signed_in_an_unsigned_session_is_verified() {
+    let mut pair = unsigned();
+    let connect = TreeConnectRequest { flags: 0, path: r"\\server\share".into() };
+    pair.answered(Request::TreeConnect(connect), |server, header| {
+        assert!(header.flags.contains(HeaderFlags::SIGNED));
+        let body = Response::Echo(Empty);
+        let mut reply = server.sign(server.encode(header, NtStatus::SUCCESS, &body));
+        *reply.last_mut().unwrap() ^= 1;
+        reply
+    });
+    assert_eq!(pair.ended(), PeerMisbehaved::BadSignature.into());
+}
+
 #[test]
 fn a_signed_answer_to_an_encrypted_request_is_not_enough() {
     let mut pair = Pair::ready(Script::default(), true);
