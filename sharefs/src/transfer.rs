@@ -10,7 +10,8 @@ mod parts;
 mod put;
 mod summary;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::hash::Hash;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 pub(crate) use copy::Copier;
 pub(crate) use options::{TransferOptions, arguments};
 
+use crate::show::printable;
 use crate::signals::interrupt;
 use crate::source::Source;
 use parts::Parts;
@@ -145,6 +147,30 @@ impl Transfer {
     /// Where a copy on the share stays until it is whole.
     fn part_of(&self, path: &str) -> String {
         beside(path, &self.parts.name())
+    }
+
+    /// With --resume: leaves out what is left of a broken copy, made the other way, of another file of these. Both
+    /// would be written under that name at once, and one take the other's content.
+    fn without_rests<K: Eq + Hash>(
+        &self,
+        jobs: Vec<Job>,
+        target: impl Fn(&Job) -> K,
+        rest: impl Fn(&Job) -> Option<K>,
+    ) -> Vec<Job> {
+        if !self.options.resume {
+            return jobs;
+        }
+        let large = jobs.iter().filter(|job| job.metadata.size >= self.share.small() as u64);
+        let rests: HashSet<K> = large.filter_map(rest).collect();
+        let (rests, jobs): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| rests.contains(&target(job)));
+        for job in rests {
+            self.failed(anyhow!(
+                "{} is what is left of a broken copy: left out; remove it or rename it",
+                printable(&job.relative)
+            ));
+        }
+        jobs
     }
 
     async fn finish(&self, workers: &mut JoinSet<()>) {

@@ -54,6 +54,11 @@ impl Limits {
         (chunks > 0 && limits != self).then_some(limits)
     }
 
+    /// No more than [`CAREFUL`]; the same where it is no more already.
+    fn careful(self) -> Self {
+        Self { chunks: self.chunks.min(CAREFUL.chunks), chunk: self.chunk.min(CAREFUL.chunk) }
+    }
+
     const fn bytes(self) -> u64 {
         self.chunks as u64 * self.chunk as u64
     }
@@ -110,8 +115,15 @@ impl Share {
         each: impl FnMut(u64) + Send,
     ) -> Result<(Copied, File)> {
         let (read, write) = (OpenOptions::read(), OpenOptions::write().disposition(disposition));
-        let (source, file) = futures::join!(self.open(from, &read), target.open(to, &write));
-        let (source, file) = (Arc::new(source?), Arc::new(file?));
+        let (source, file) = match disposition {
+            CreateDisposition::Create | CreateDisposition::Open | CreateDisposition::OpenIf => {
+                let (source, file) = futures::join!(self.open(from, &read), target.open(to, &write));
+                (source?, file?)
+            }
+            // What is at the target would be gone, although there may be nothing to take its place.
+            _ => (self.open(from, &read).await?, target.open(to, &write).await?),
+        };
+        let (source, file) = (Arc::new(source), Arc::new(file));
         let length = source.opened_metadata().size;
         let copied = source.copy_range(0, &file, 0, length, each).await?;
         let size = file.metadata().await?.size;
@@ -262,9 +274,9 @@ impl File {
             }
             // The refusal carries the limits, in a form that is not an error's: it may be all that is known.
             Err(Error::Malformed(_) | Error::Status { status: NtStatus::INVALID_PARAMETER, .. })
-                if limits != CAREFUL =>
+                if limits.careful() != limits =>
             {
-                Ok(Outcome::TooMuch(CAREFUL))
+                Ok(Outcome::TooMuch(limits.careful()))
             }
             Err(Error::Status { status, .. })
                 if is_unsupported(status)
@@ -318,6 +330,15 @@ mod tests {
         for nonsense in [response(0, 1, 1), response(1, 0, 1), response(1, 100, 99)] {
             assert_eq!(USUAL.said(nonsense), None);
         }
+    }
+
+    #[test]
+    fn what_is_little_already_is_not_asked_for_again() {
+        assert_eq!(USUAL.careful(), CAREFUL);
+        for little in [CAREFUL, Limits { chunks: 1, chunk: 1 << 15 }] {
+            assert_eq!(little.careful(), little);
+        }
+        assert_ne!(Limits { chunks: 2, chunk: 1 << 15 }.careful(), CAREFUL, "it only goes down");
     }
 
     #[test]

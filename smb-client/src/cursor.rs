@@ -190,13 +190,15 @@ impl AsyncWrite for Cursor {
         let this = &mut *self;
         this.stop_reading();
         ready!(this.step(cx))?;
+        let taken = buf.len().min(MOST_COPIED);
+        // No file reaches so far, but a seek may have led there.
+        let behind = this.position.checked_add(taken as u64).ok_or(io::ErrorKind::InvalidInput)?;
         let mut stream = match std::mem::replace(&mut this.state, State::Idle) {
             State::Writing(stream) => stream,
             _ => this.file.write_stream(this.position),
         };
-        let piece = Bytes::copy_from_slice(&buf[..buf.len().min(MOST_COPIED)]);
-        let taken = piece.len();
-        this.position += taken as u64;
+        let piece = Bytes::copy_from_slice(&buf[..taken]);
+        this.position = behind;
         this.state = State::Write(Box::pin(async move {
             let result = stream.write(piece).await;
             (stream, result)

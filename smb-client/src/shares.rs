@@ -21,6 +21,8 @@ const PIPES: &str = "IPC$";
 const PIECE: u32 = 32 << 10;
 /// Bytes of an answer at most: some ten thousand shares.
 const LONGEST: usize = 4 << 20;
+/// Reads for one answer at most: servers give a fragment at a time, of some four thousand bytes.
+const MOST_READS: usize = LONGEST / 1024;
 /// Answers to one question at most, where the server gives it in parts.
 const MOST_PARTS: usize = 256;
 /// Win32 errors of the server service ([MS-SRVS] 2.2.2.10, [MS-ERREF] 2.2).
@@ -134,7 +136,7 @@ impl Service {
         let mut answer = Reassembly::new(self.call_id, LONGEST);
         let request = (self.pipe.id(), fsctl::PIPE_TRANSCEIVE, last);
         let (_, mut data) = self.pipe.share().ioctl("asking the server's service", request, PIECE).await?;
-        loop {
+        for _ in 0..MOST_READS {
             if let Some(reply) = answer.push(&data).map_err(unusable)? {
                 return Ok(reply);
             }
@@ -143,6 +145,8 @@ impl Service {
                 return Err(Error::Malformed("an answer that ends in the middle"));
             }
         }
+        // Fragments may be empty: then no length ever is too long.
+        Err(Error::Malformed("an answer without an end"))
     }
 
     /// What the pipe has next. A warning that there is more is none here: more is asked for until the answer is

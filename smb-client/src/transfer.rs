@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, StreamExt};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file::File;
 use crate::window::Window;
 
@@ -45,7 +45,7 @@ impl ReadStream {
         }
     }
 
-    /// The next piece; `None` at the end of the range or of the file.
+    /// The next piece; `None` at the end of the range or of the file, and after an error.
     ///
     /// # Errors
     /// The server refuses, or is lost.
@@ -73,7 +73,12 @@ impl ReadStream {
                 }
                 Ok((!data.is_empty()).then_some(data))
             }
-            Some((.., Err(error))) => Err(error),
+            Some((.., Err(error))) => {
+                // What comes behind would look as if it followed what came before.
+                self.end = self.next;
+                self.under_way = FuturesOrdered::new();
+                Err(error)
+            }
         }
     }
 }
@@ -86,6 +91,8 @@ pub struct WriteStream {
     window: Window,
     gathered: BytesMut,
     under_way: FuturesOrdered<BoxFuture<'static, WrittenPiece>>,
+    /// Why a piece is missing: told again by whatever comes after.
+    failed: Option<Error>,
 }
 
 impl std::fmt::Debug for WriteStream {
@@ -104,6 +111,7 @@ impl WriteStream {
             window: Window::new(piece.into()),
             gathered: BytesMut::new(),
             under_way: FuturesOrdered::new(),
+            failed: None,
         }
     }
 
@@ -143,8 +151,14 @@ impl WriteStream {
 
     /// Waits for the oldest piece; whether there was one.
     async fn confirm(&mut self) -> Result<bool> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         let Some((departure, at, length, result)) = self.under_way.next().await else { return Ok(false) };
-        result?;
+        if let Err(error) = result {
+            self.failed = Some(error.clone());
+            return Err(error);
+        }
         self.window.arrive(departure, at, length);
         Ok(true)
     }

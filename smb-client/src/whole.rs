@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use smb_proto::NtStatus;
-use smb_proto::fscc::{RenameInfo, file_class, to_bytes};
-use smb_proto::wire::{AccessMask, CreateDisposition, FileId, ReadRequest, Request, Response, WriteRequest};
+use smb_proto::conn::Reply;
+use smb_proto::wire::{CreateDisposition, FileId, ReadRequest, Request, Response, WriteRequest};
 
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
-use crate::names::path_to_wire;
 use crate::open::OpenOptions;
-use crate::share::{SetAttributes, Share, close_related, expect, set_basic, set_file_info};
+use crate::share::{SetAttributes, Share, close_related, expect, set_basic};
 
 /// What goes through one credit, and with open and close in one frame.
 const SMALL: usize = 64 << 10;
@@ -85,10 +84,11 @@ impl Share {
         let data = data.into();
         let options = OpenOptions::write().disposition(CreateDisposition::OverwriteIf);
         if data.len() <= self.small() {
+            let length = data.len();
             let mut chain = vec![options.create(path)?];
             chain.extend(write_related(data)?);
             chain.push(close_related());
-            return self.all("writing", chain).await;
+            return all_written(&self.chain("writing", chain).await?, length);
         }
         let file = Arc::new(self.open(path, &options).await?);
         let mut pieces = file.write_stream(0);
@@ -103,11 +103,25 @@ impl Share {
     /// # Errors
     /// It exists ([`NtStatus::OBJECT_NAME_COLLISION`]), it is too large, or the server refuses or is lost.
     pub async fn create_whole(&self, path: &str, data: Bytes, set: &SetAttributes) -> Result<()> {
-        self.store(path, data, set, None).await
+        let length = data.len();
+        let mut chain = vec![OpenOptions::write().disposition(CreateDisposition::Create).create(path)?];
+        chain.extend(write_related(data)?);
+        if *set != SetAttributes::default() {
+            chain.push(set_basic(FileId::RELATED, set));
+        }
+        chain.push(close_related());
+        let replies = self.chain("creating", chain).await?;
+        let written = all_written(&replies, length);
+        if written.is_err() {
+            // The open succeeded, or there would be an error already.
+            self.discard(path).await;
+        }
+        written
     }
 
-    /// Replaces a file, or creates it, in one round trip and so that nobody ever sees a part of it: the content
-    /// is written as `part`, in the same folder, and then takes the name. At most [`Share::small`] bytes.
+    /// Replaces a file, or creates it, in two round trips and so that nobody ever sees a part of it: the content
+    /// is written as `part`, in the same folder, and takes the name once it is known to be whole. At most
+    /// [`Share::small`] bytes. What cannot be written or renamed leaves the old file as it was.
     ///
     /// # Errors
     /// `part` exists, the content is too large, or the server refuses or is lost.
@@ -118,42 +132,40 @@ impl Share {
         data: Bytes,
         set: &SetAttributes,
     ) -> Result<()> {
-        self.store(part, data, set, Some(path)).await
+        // Not in one chain: a server goes on in it after a WRITE that failed or fell short, and would put what is
+        // left of the new file in the place of the old one.
+        self.create_whole(part, data, set).await?;
+        let renamed = self.rename(part, path, true).await;
+        if renamed.is_err() {
+            self.discard(part).await;
+        }
+        renamed
     }
 
-    async fn store(&self, path: &str, data: Bytes, set: &SetAttributes, name: Option<&str>) -> Result<()> {
-        let mut options = OpenOptions::write().disposition(CreateDisposition::Create);
-        if name.is_some() {
-            options.access |= AccessMask::DELETE;
-        }
-        let mut chain = vec![options.create(path)?];
-        chain.extend(write_related(data)?);
-        if *set != SetAttributes::default() {
-            chain.push(set_basic(FileId::RELATED, set));
-        }
-        if let Some(name) = name {
-            let info = to_bytes(&RenameInfo { replace: true, name: path_to_wire(name)? });
-            chain.push(set_file_info(FileId::RELATED, file_class::RENAME, info));
-        }
-        chain.push(close_related());
-        let replies = self.chain("creating", chain).await?;
-        let failed = replies.iter().find(|reply| reply.body.is_err()).map(|reply| reply.status);
-        let Some(status) = failed else { return Ok(()) };
-        // The open succeeded, or there would be an error already: what it made is no use to anybody.
+    /// What could not be finished is of no use to anybody.
+    async fn discard(&self, path: &str) {
         if let Err(error) = self.remove_file(path).await {
             tracing::debug!(%error, "removing what could not be written");
         }
-        Err(Error::refused("writing", status))
     }
+}
 
-    /// A chain in which nothing may fail.
-    async fn all(&self, operation: &'static str, chain: Vec<Request>) -> Result<()> {
-        let replies = self.chain(operation, chain).await?;
-        match replies.iter().find(|reply| reply.body.is_err()) {
-            Some(reply) => Err(Error::refused(operation, reply.status)),
-            None => Ok(()),
+/// Whether nothing failed in a chain that writes so many bytes, and all of them were written: a server whose disk is
+/// full may write some and tell so.
+fn all_written(replies: &[Reply], length: usize) -> Result<()> {
+    for reply in replies {
+        match &reply.body {
+            Err(_) => return Err(Error::refused("writing", reply.status)),
+            Ok(Response::Write(body)) if (body.count as usize) < length => {
+                return Err(Error::refused("writing", NtStatus::DISK_FULL));
+            }
+            Ok(Response::Write(body)) if body.count as usize > length => {
+                return Err(Error::Malformed("a wrong count of bytes written"));
+            }
+            Ok(_) => {}
         }
     }
+    Ok(())
 }
 
 /// The WRITE that fills a file just opened; none for nothing.

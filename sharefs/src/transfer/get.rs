@@ -30,6 +30,8 @@ impl Transfer {
             plan = Plan::default();
         }
         let Plan { jobs, links, directories } = plan;
+        let rest = |job: &Job| Some(job.local.with_file_name(stable_name(&job.local).ok()?));
+        let jobs = self.without_rests(jobs, |job| job.local.clone(), rest);
         let alone = jobs.len() <= 1;
         if self.options.dry_run {
             for job in &jobs {
@@ -103,8 +105,7 @@ impl Transfer {
             return Ok(());
         }
         let target = self.share.read_link(&remote).await.explain(&self.source, &remote)?.target;
-        let inside = if relative.is_empty() { &remote } else { &relative };
-        links::stays(inside, &target, &self.source.at(&remote))?;
+        links::stays_here(inside(&remote, &relative), &target, &self.source.at(&remote))?;
         plan.links.push(LinkJob { remote, local, target, directory: false });
         Ok(())
     }
@@ -276,8 +277,8 @@ impl Transfer {
         match self.options.links {
             Links::Skip => self.summary.skipped(),
             Links::Copy => {
-                let inside = if job.relative.is_empty() { &job.remote } else { &job.relative };
-                links::stays(inside, leads_to, &self.source.at(&job.remote))?;
+                let inside = inside(&job.remote, &job.relative);
+                links::stays_here(inside, leads_to, &self.source.at(&job.remote))?;
                 links::make_local(leads_to, target, part)?;
                 self.summary.linked();
             }
@@ -321,6 +322,11 @@ impl Transfer {
         }
         Ok((out, *file.opened_metadata(), passing.finish()))
     }
+}
+
+/// Where a link is in what is copied. What the user named itself has nothing around it here.
+fn inside<'a>(remote: &'a str, relative: &'a str) -> &'a str {
+    if relative.is_empty() { remote.rsplit('/').next().unwrap_or(remote) } else { relative }
 }
 
 fn writing(job: &Job) -> String {
@@ -378,12 +384,12 @@ fn finish(out: &fs::File, metadata: &Metadata, preserve: bool, part: &Path, targ
     if let Ok(existing) = fs::symlink_metadata(target)
         && existing.is_file()
     {
-        fs::set_permissions(part, existing.permissions()).with_context(keeping)?;
+        out.set_permissions(existing.permissions()).with_context(keeping)?;
     }
     if preserve && metadata.attributes.contains(FileAttributes::READONLY) {
         let mut permissions = out.metadata().with_context(keeping)?.permissions();
         permissions.set_readonly(true);
-        fs::set_permissions(part, permissions).with_context(keeping)?;
+        out.set_permissions(permissions).with_context(keeping)?;
     }
     fs::rename(part, target).with_context(|| format!("cannot rename to {}", shown(target)))
 }

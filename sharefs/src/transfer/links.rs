@@ -70,6 +70,21 @@ pub(super) fn stays(path: &str, target: &str, name: &str) -> Result<()> {
     )
 }
 
+/// The same for a link that is made here. Where `..` leads behind a name only that name knows, which may be a link
+/// itself: then each of two links stays inside, and both together lead out.
+pub(super) fn stays_here(path: &str, target: &str, name: &str) -> Result<()> {
+    stays(path, target, name)?;
+    let mut names = target.split('/').skip_while(|name| matches!(*name, "" | "." | ".."));
+    if names.any(|name| name == "..") {
+        bail!(
+            "{} is a link that may lead out of what is copied, to {}: use --links follow or --links skip",
+            printable(name),
+            printable(target)
+        );
+    }
+    Ok(())
+}
+
 /// Makes a link here; what is there is replaced, as by a copy of a file.
 #[cfg(unix)]
 pub(super) fn make_local(target: &str, path: &Path, part: &Path) -> Result<()> {
@@ -144,6 +159,19 @@ impl Transfer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_stay_here_whatever_other_links_do() {
+        for (path, target) in [("link", "file"), ("a/b/link", "../.././c/d"), ("a/link", "./b/./c")] {
+            assert!(stays_here(path, target, path).is_ok(), "{path} {target}");
+        }
+        for (path, target) in
+            [("a/link", "../../x"), ("link", "a/../x"), ("a/link", ".././b/c/../.."), ("l", "/x")]
+        {
+            let error = stays_here(path, target, path).unwrap_err().to_string();
+            assert!(error.contains("--links"), "{error}");
+        }
+    }
 
     #[test]
     fn links_stay_in_the_tree() {

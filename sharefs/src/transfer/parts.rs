@@ -1,6 +1,7 @@
 //! Copies that are not whole yet: each has a name of its own, and goes when it cannot be finished.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -31,17 +32,27 @@ pub(super) fn stable_name(file: &Path) -> Result<String> {
 }
 
 /// What is there under a name of its own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Parts {
+    /// Other machines write to the same share, and the numbers of their processes may be the same. What fails is
+    /// removed by its name: it must not be another's.
+    random: u64,
     count: AtomicU64,
     present: Mutex<HashSet<Part>>,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        let random = RandomState::new().build_hasher().finish();
+        Self { random, count: AtomicU64::default(), present: Mutex::default() }
+    }
 }
 
 impl Parts {
     /// A name that nothing else has.
     pub(super) fn name(&self) -> String {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        format!(".sharefs-{}-{number}.part", std::process::id())
+        format!(".sharefs-{:016x}-{number}.part", self.random)
     }
 
     pub(super) fn begin(&self, part: Part) -> Part {
@@ -87,6 +98,14 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_has_a_name_of_its_own() {
+        // As another process has them, on another machine and with the same number.
+        let (one, other) = (Parts::default(), Parts::default());
+        let names: HashSet<String> = [&one, &other, &one, &other].map(Parts::name).into();
+        assert_eq!(names.len(), 4, "{names:?}");
+    }
 
     #[test]
     fn a_broken_copy_keeps_its_name() {

@@ -34,6 +34,8 @@ impl Transfer {
             plan = Plan::default();
         }
         let Plan { jobs, links, directories } = plan;
+        let rest = |job: &Job| Some(beside(&job.remote, &stable_name(Path::new(&job.remote)).ok()?));
+        let jobs = self.without_rests(jobs, |job| job.remote.clone(), rest);
         let alone = jobs.len() <= 1;
         if self.options.dry_run {
             for job in &jobs {

@@ -1,12 +1,22 @@
 //! Servers that lie: what they say must do no harm to whoever uses the client.
 
 use std::future::Future;
+use std::io::{ErrorKind, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sharefs_tests::{Answer, Impostor, Manner, listing};
-use smb_client::wire::{BufferResponse, Command, Header, ReadResponse, Request, Response, WriteResponse};
-use smb_client::{Client, ConnectionError, Error, NtStatus, OpenOptions, PeerMisbehaved, Result, Share};
+use smb_client::wire::{
+    BufferResponse, Command, Header, IoctlResponse, ReadResponse, Request, Response, SetInfoResponse,
+    WriteResponse, fsctl,
+};
+use smb_client::{
+    Client, ConnectionError, CreateDisposition, Error, NtStatus, OpenOptions, PeerMisbehaved, Result,
+    SetAttributes, Share,
+};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::help::connect;
@@ -32,11 +42,9 @@ fn entries(names: &[Vec<u16>]) -> Answer {
 
 /// A server whose directories hold these names, and then end.
 async fn with_names(names: Vec<Vec<u16>>) -> Impostor {
-    let told = std::sync::atomic::AtomicBool::new(false);
+    let told = AtomicBool::new(false);
     Impostor::start(Manner::Whole, move |_, request| match request {
-        Request::QueryDirectory(_) if !told.swap(true, std::sync::atomic::Ordering::Relaxed) => {
-            Some(entries(&names))
-        }
+        Request::QueryDirectory(_) if !told.swap(true, Ordering::Relaxed) => Some(entries(&names)),
         _ => None,
     })
     .await
@@ -152,7 +160,7 @@ async fn a_directory_that_goes_round() {
     let count = std::sync::atomic::AtomicUsize::new(0);
     let impostor = Impostor::start(Manner::Whole, move |_, request| match request {
         Request::QueryDirectory(_) => {
-            let turn = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 50;
+            let turn = count.fetch_add(1, Ordering::Relaxed) % 50;
             Some(entries(&[units(&format!("name {turn}"))]))
         }
         _ => None,
@@ -305,4 +313,137 @@ async fn a_pending_operation_without_a_name() {
     )));
     assert_eq!(format!("{error:?}"), format!("{blamed:?}"));
     assert!(error.to_string().contains("the server broke the protocol"), "{error}");
+}
+
+/// In a chain a server goes on after a WRITE that failed or fell short.
+#[tokio::test]
+async fn what_could_not_be_written_replaces_nothing() {
+    let short = Response::Write(WriteResponse { count: 3 });
+    for lie in [Answer::Refusal(NtStatus::DISK_FULL), Answer::Body(NtStatus::SUCCESS, short)] {
+        let renamed = Arc::new(AtomicBool::new(false));
+        let seen = renamed.clone();
+        let impostor = Impostor::start(Manner::Whole, move |_, request| match request {
+            Request::Write(_) => Some(lie.clone()),
+            Request::SetInfo(info) => {
+                // FileRenameInformation ([MS-FSCC] 2.4)
+                seen.fetch_or(info.info_class == 10, Ordering::Relaxed);
+                Some(Answer::Body(NtStatus::SUCCESS, Response::SetInfo(SetInfoResponse)))
+            }
+            _ => None,
+        })
+        .await;
+        let share = share(&impostor).await;
+        let set = SetAttributes::default();
+        for result in [
+            ends(share.replace_whole("file", "part", "content".into(), &set)).await,
+            ends(share.create_whole("new", "content".into(), &set)).await,
+            ends(share.write("file", "content")).await,
+        ] {
+            let status = result.err().and_then(|error| error.status());
+            assert_eq!(status, Some(NtStatus::DISK_FULL));
+        }
+        assert!(!renamed.load(Ordering::Relaxed));
+    }
+}
+
+/// The source is looked for before the target is emptied.
+#[tokio::test]
+async fn a_copy_of_nothing_empties_nothing() {
+    let emptied = Arc::new(AtomicBool::new(false));
+    let seen = emptied.clone();
+    let impostor = Impostor::start(Manner::Whole, move |_, request| match request {
+        Request::Create(create) if create.name == "none" => {
+            Some(Answer::Refusal(NtStatus::OBJECT_NAME_NOT_FOUND))
+        }
+        Request::Create(_) => {
+            seen.store(true, Ordering::Relaxed);
+            None
+        }
+        _ => None,
+    })
+    .await;
+    let share = share(&impostor).await;
+    let copy = ends(share.copy("none", &share, "there", CreateDisposition::OverwriteIf, |_| {})).await;
+    assert_eq!(copy.err().and_then(|error| error.status()), Some(NtStatus::OBJECT_NAME_NOT_FOUND));
+    assert!(!emptied.load(Ordering::Relaxed));
+}
+
+/// A server that wants less than the least that is asked for, and then refuses that without a word.
+#[tokio::test]
+async fn a_copy_that_is_never_small_enough_goes_through_this_machine() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    let impostor = Impostor::start(Manner::Whole, move |_, request| {
+        let (status, output) = match request {
+            Request::Create(_) => return None,
+            Request::Ioctl(body) if body.code == fsctl::SRV_REQUEST_RESUME_KEY => {
+                (NtStatus::SUCCESS, vec![0; 32])
+            }
+            Request::Ioctl(_) if count.fetch_add(1, Ordering::Relaxed) == 0 => {
+                (NtStatus::INVALID_PARAMETER, [1_u32, 32 << 10, 32 << 10].map(u32::to_le_bytes).concat())
+            }
+            Request::Ioctl(_) => return Some(Answer::Refusal(NtStatus::INVALID_PARAMETER)),
+            _ => return None,
+        };
+        let Request::Ioctl(body) = request else { return None };
+        let response = IoctlResponse { code: body.code, file_id: body.file_id, output: output.into() };
+        Some(Answer::Body(status, Response::Ioctl(response)))
+    })
+    .await;
+    let share = share(&impostor).await;
+    let file = Arc::new(share.open("file", &OpenOptions::read()).await.expect("a file"));
+    // The impostor does not read either: what matters is that it comes to an end.
+    assert!(ends(file.copy_range(0, &file, 0, 1 << 20, |_| {})).await.is_err());
+    assert!(asked.load(Ordering::Relaxed) < 10);
+}
+
+#[tokio::test]
+async fn a_stream_does_not_go_on_behind_an_error() {
+    let impostor = Impostor::start(Manner::Whole, |_, request| match request {
+        Request::Read(read) if read.offset == 0 => Some(Answer::Refusal(NtStatus::ACCESS_DENIED)),
+        Request::Read(read) => {
+            let data = vec![7; read.length as usize].into();
+            Some(Answer::Body(NtStatus::SUCCESS, Response::Read(ReadResponse { data })))
+        }
+        _ => None,
+    })
+    .await;
+    let share = share(&impostor).await;
+    let file = Arc::new(share.open("file", &OpenOptions::read()).await.expect("a file"));
+    let mut pieces = file.read_stream(0, 16 << 20);
+    assert!(ends(pieces.next()).await.is_err());
+    assert!(ends(pieces.next()).await.expect("the end").is_none());
+}
+
+#[tokio::test]
+async fn an_answer_in_empty_pieces_ends() {
+    // A response's header, its flags (the first of it), its length, the call, and no results.
+    let piece = |flags| {
+        let head = [5, 0, 2, flags, 0x10, 0, 0, 0, 24, 0, 0, 0, 1, 0, 0, 0];
+        Bytes::from([head, [0; 16]].concat()).slice(..24)
+    };
+    let impostor = Impostor::start(Manner::Whole, move |_, request| match request {
+        Request::Ioctl(body) => {
+            let response = IoctlResponse { code: body.code, file_id: body.file_id, output: piece(1) };
+            Some(Answer::Body(NtStatus::SUCCESS, Response::Ioctl(response)))
+        }
+        Request::Read(_) => {
+            Some(Answer::Body(NtStatus::SUCCESS, Response::Read(ReadResponse { data: piece(0) })))
+        }
+        _ => None,
+    })
+    .await;
+    let client = connect(&impostor.options()).await;
+    let error = ends(client.shares()).await.expect_err("no answer");
+    assert!(matches!(error, Error::Malformed("an answer without an end")), "{error}");
+}
+
+#[tokio::test]
+async fn no_cursor_writes_behind_the_end_of_all_files() {
+    let impostor = Impostor::start(Manner::Whole, |_, _| None).await;
+    let file = Arc::new(share(&impostor).await.open("file", &OpenOptions::write()).await.expect("a file"));
+    let mut cursor = file.cursor();
+    cursor.seek(SeekFrom::Start(u64::MAX)).await.expect("a position");
+    let refused = ends(cursor.write(b"content")).await.expect_err("no such place");
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
 }

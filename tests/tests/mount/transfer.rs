@@ -372,3 +372,36 @@ fn names_of_the_servers_do_not_control_the_terminal() {
         assert!(!said.is_empty() && !said.contains(&0x1b), "{name}: {}", String::from_utf8_lossy(&said));
     }
 }
+
+#[test]
+fn links_that_lead_out_only_together_are_not_made() {
+    let samba = Samba::start();
+    let shell = Shell::new(&samba);
+    local_tree(&shell, &[("tree/a/b/file", b"content")]);
+    symlink("../..", shell.path("tree/a/b/up")).expect("a link");
+    // By its names this is a/outside; by the other link it is above the tree.
+    symlink("a/b/up/../../outside", shell.path("tree/out")).expect("a link");
+    shell.succeeds("put", &["-r", "--links", "copy", "tree", &shell.url("tree")]);
+    let said = shell.fails("get", &["-r", "--links", "copy", &shell.url("tree"), "back"]);
+    assert!(said.contains("tree/out"), "{said}");
+    assert_eq!(fs::read_link(shell.path("back/a/b/up")).expect("a link"), Path::new("../.."));
+    assert!(fs::symlink_metadata(shell.path("back/out")).is_err());
+    // Of a link that is fetched alone, nothing around it is.
+    let said = shell.fails("get", &["--links", "copy", &shell.url("tree/a/b/up"), "alone"]);
+    assert!(said.contains("tree/a/b/up"), "{said}");
+    assert!(fs::symlink_metadata(shell.path("alone")).is_err());
+}
+
+#[test]
+fn what_is_left_of_a_broken_copy_is_not_taken_for_the_file() {
+    let samba = Samba::start();
+    let shell = Shell::new(&samba);
+    let content = Content::new(8).bytes(LARGE);
+    shell.remote_dir("tree");
+    shell.remote_file("tree/file", &content);
+    shell.remote_file("tree/.file.sharefs-part", &content[..6_000_000]);
+    let said = shell.fails("get", &["-r", "--resume", &shell.url("tree"), "."]);
+    assert!(said.contains(".file.sharefs-part"), "{said}");
+    assert_eq!(sha256_file(&shell.path("tree/file")), sha256(&content));
+    assert_eq!(names(&shell.path("tree")), ["file"]);
+}
