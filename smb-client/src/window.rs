@@ -10,7 +10,7 @@ const LEAST: u64 = 4 << 20;
 /// Under way at most: 10 Gbit/s at 50 ms. It is also what a stream may hold in memory.
 const MOST: u64 = 64 << 20;
 /// The window is this many times bandwidth × delay: with less it could never find out that there is more.
-const GAIN: f64 = 3.0;
+const GAIN: f64 = 4.0;
 /// Pieces to remember: more than fit the largest window of usual pieces.
 const RECENT: usize = 128;
 /// How much of the best rate seen is believed a piece later.
