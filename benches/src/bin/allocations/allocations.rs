@@ -18,7 +18,7 @@ const FILE: usize = 64 << 20;
 const PIECE: usize = 1 << 20;
 
 #[tokio::main]
-async fn main() -> Result<()> {
+pub(crate) async fn run() -> Result<()> {
     println!("{:<24} {:>12} {:>14} {:>14}", "request", "allocations", "reallocations", "bytes");
     for (name, encrypt) in [("signed", false), ("encrypted", true)] {
         println!("-- {name}");
