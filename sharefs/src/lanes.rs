@@ -1,6 +1,6 @@
 //! Several connections to one share: servers serve each by a process or a thread of its own.
 
-use smb_client::{Client, ConnectOptions, Share};
+use smb_client::{Client, ConnectOptions, Result, Share};
 
 /// Fewer things to do than this are not worth another connection.
 pub(crate) const MANY: usize = 64;
@@ -10,12 +10,21 @@ pub(crate) const LANES: usize = 4;
 /// The share that is connected already and, for many jobs, further connections to it. A server that does not want
 /// more is served by those there are.
 pub(crate) async fn lanes(first: &Share, options: &ConnectOptions, jobs: usize) -> Vec<Share> {
+    with_further(first.clone(), jobs, || async { Client::connect(options).await?.share(first.name()).await })
+        .await
+}
+
+/// The same for whatever a lane is made of.
+pub(crate) async fn with_further<T, F: Future<Output = Result<T>>>(
+    first: T,
+    jobs: usize,
+    connect: impl Fn() -> F,
+) -> Vec<T> {
     let wanted = if jobs < MANY { 0 } else { LANES - 1 };
-    let connecting = (0..wanted).map(|_| async { Client::connect(options).await?.share(first.name()).await });
-    let mut lanes = vec![first.clone()];
-    for result in futures::future::join_all(connecting).await {
+    let mut lanes = vec![first];
+    for result in futures::future::join_all((0..wanted).map(|_| connect())).await {
         match result {
-            Ok(share) => lanes.push(share),
+            Ok(lane) => lanes.push(lane),
             Err(error) => tracing::info!(%error, "no further connection"),
         }
     }

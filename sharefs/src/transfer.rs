@@ -134,9 +134,9 @@ impl Transfer {
         })
     }
 
-    fn progress(&self, bytes: usize) {
-        self.bar.inc(bytes as u64);
-        self.summary.moved(bytes as u64);
+    fn progress(&self, bytes: u64) {
+        self.bar.inc(bytes);
+        self.summary.moved(bytes);
     }
 
     /// Goes on with the rest, and tells at the end.

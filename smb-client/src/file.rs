@@ -9,14 +9,13 @@ use bytes::{Bytes, BytesMut};
 use smb_proto::NtStatus;
 use smb_proto::fscc::file_class;
 use smb_proto::wire::{
-    CloseRequest, CreateAction, CreateResponse, FileId, FlushRequest, ReadRequest, Request, Response,
-    WriteRequest,
+    CloseRequest, CreateAction, CreateResponse, FileId, FlushRequest, Request, Response, WriteRequest,
 };
 
 use crate::error::{Error, Result};
 use crate::link::Waiter;
 use crate::metadata::Metadata;
-use crate::share::{ShareInner, expect, metadata_of, query_all};
+use crate::share::{ShareInner, expect, metadata_of, query_all, read};
 use crate::transfer::{ReadStream, WriteStream};
 
 /// Bytes that one credit pays for.
@@ -120,8 +119,7 @@ impl File {
     /// Sends the first READ of a range at once.
     pub(crate) fn begin_read(&self, offset: u64, length: u32) -> Begun {
         let length = self.share.clamp(length, self.share.max_read);
-        let read = ReadRequest { flags: 0, length, offset, file_id: self.id, minimum_count: 0 };
-        Begun { length, waiter: self.share.begin(Request::Read(read)) }
+        Begun { length, waiter: self.share.begin(read(self.id, offset, length)) }
     }
 
     /// Waits for what was begun, and asks for what it did not bring.

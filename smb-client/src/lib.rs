@@ -54,8 +54,8 @@
 //!   open is closed again, a wait for changes is cancelled at the server.
 //! - No request waits for ever: [`ConnectOptions::request_timeout`] for a lively server, and
 //!   [`ConnectOptions::dead_after`] for one that has fallen silent. Only a watch has no time limit.
-//! - Nothing that a server sends makes this crate panic, or allocate more than what was asked for. Errors say
-//!   whose fault they are: see [`Error`], [`PeerMisbehaved`], [`PeerIncompatible`]. The server's NTSTATUS is kept.
+//! - Nothing that a server sends makes this crate panic, or allocate more than what was asked for; a listing
+//!   taken whole grows with the names that the server has. Errors say whose fault they are: see [`Error`], [`PeerMisbehaved`], [`PeerIncompatible`]. The server's NTSTATUS is kept.
 //! - Cryptography is the fastest that the processor allows (graviola, or RustCrypto); the feature `aws-lc-rs` takes
 //!   AWS-LC instead, which needs a C compiler.
 

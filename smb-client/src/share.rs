@@ -11,7 +11,7 @@ use smb_proto::fscc::{
 };
 use smb_proto::wire::{
     AccessMask, CloseRequest, CreateDisposition, CreateOptions, CreateResponse, Empty, FileId, FileTimes,
-    InfoType, QueryInfoRequest, Request, Response, SetInfoRequest, TreeConnectRequest, Wire,
+    InfoType, QueryInfoRequest, ReadRequest, Request, Response, SetInfoRequest, TreeConnectRequest, Wire,
 };
 
 use crate::client::ClientInner;
@@ -207,6 +207,10 @@ pub(crate) fn metadata_of(body: Response) -> Result<Metadata> {
         Response::QueryInfo(body) => Ok(Metadata::from(&from_bytes::<AllInfo>(&body.data)?)),
         _ => Err(Error::Malformed("another command's reply")),
     }
+}
+
+pub(crate) const fn read(file_id: FileId, offset: u64, length: u32) -> Request {
+    Request::Read(ReadRequest { flags: 0, length, offset, file_id, minimum_count: 0 })
 }
 
 pub(crate) const fn close_related() -> Request {

@@ -8,12 +8,13 @@ use smb_proto::rpc::{
     ServerInfo, ShareEnumRequest, ShareEnumResponse, ShareGetInfoRequest, ShareGetInfoResponse, ShareInfo,
     bind, request_fragments,
 };
-use smb_proto::wire::{AccessMask, ReadRequest, Request, Response, Wire, fsctl};
+use smb_proto::wire::{AccessMask, Response, Wire, fsctl};
 
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::file::File;
 use crate::open::OpenOptions;
+use crate::share::read;
 
 /// The share of pipes.
 const PIPES: &str = "IPC$";
@@ -154,8 +155,8 @@ impl Service {
     async fn read(&self) -> Result<Bytes> {
         let share = self.pipe.share();
         let length = share.clamp(PIECE, share.max_read);
-        let read = ReadRequest { flags: 0, length, offset: 0, file_id: self.pipe.id(), minimum_count: 0 };
-        match share.request_one("asking the server's service", Request::Read(read)).await? {
+        let read = read(self.pipe.id(), 0, length);
+        match share.request_one("asking the server's service", read).await? {
             Response::Read(body) if body.data.len() <= length as usize => Ok(body.data),
             _ => Err(Error::Malformed("more data than was asked for")),
         }

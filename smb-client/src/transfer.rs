@@ -68,18 +68,21 @@ impl ReadStream {
                 self.window.arrive(departure, at, data.len() as u64);
                 // A short piece is the end of the file; what was asked behind it has nothing to say.
                 if data.len() < asked as usize {
-                    self.end = self.next;
-                    self.under_way = FuturesOrdered::new();
+                    self.end_here();
                 }
                 Ok((!data.is_empty()).then_some(data))
             }
             Some((.., Err(error))) => {
                 // What comes behind would look as if it followed what came before.
-                self.end = self.next;
-                self.under_way = FuturesOrdered::new();
+                self.end_here();
                 Err(error)
             }
         }
+    }
+
+    fn end_here(&mut self) {
+        self.end = self.next;
+        self.under_way = FuturesOrdered::new();
     }
 }
 

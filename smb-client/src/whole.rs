@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use smb_proto::NtStatus;
 use smb_proto::conn::Reply;
-use smb_proto::wire::{CreateDisposition, FileId, ReadRequest, Request, Response, WriteRequest};
+use smb_proto::wire::{CreateDisposition, FileId, Request, Response, WriteRequest};
 
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
 use crate::open::OpenOptions;
-use crate::share::{SetAttributes, Share, close_related, expect, set_basic};
+use crate::share::{SetAttributes, Share, close_related, expect, read, set_basic};
 
 /// What goes through one credit, and with open and close in one frame.
 const SMALL: usize = 64 << 10;
@@ -39,8 +39,8 @@ impl Share {
     /// There is no such file, or the server refuses or is lost.
     pub async fn read_start(&self, path: &str, length: u32) -> Result<FileStart> {
         let length = self.inner.clamp(length.max(1), self.inner.max_read);
-        let read = ReadRequest { flags: 0, length, offset: 0, file_id: FileId::RELATED, minimum_count: 0 };
-        let chain = vec![OpenOptions::read().create(path)?, Request::Read(read), close_related()];
+        let read = read(FileId::RELATED, 0, length);
+        let chain = vec![OpenOptions::read().create(path)?, read, close_related()];
         let mut replies = self.chain("opening", chain).await?.into_iter();
         let metadata = match replies.next().map(|reply| expect("opening", reply)) {
             Some(Ok(Response::Create(created))) => Metadata::from(&created),

@@ -15,7 +15,7 @@ use super::parts::Part;
 use super::put::attributes;
 use super::{Above, Job, LinkJob, Plan, Transfer, below, check, links};
 use crate::connect::Explain;
-use crate::lanes::{LANES, MANY};
+use crate::lanes::with_further;
 use crate::show::printable;
 use crate::source::Source;
 
@@ -96,23 +96,16 @@ impl Copier {
 
     /// As for one share, but each lane reaches both.
     async fn lanes(&self, jobs: usize) -> Vec<Lane> {
-        let wanted = if jobs < MANY { 0 } else { LANES - 1 };
-        let connecting = (0..wanted).map(|_| async {
+        let first = Lane { from: self.from.clone(), to: self.transfer.share.clone() };
+        let further = || async {
             let client = Client::connect(&self.connect).await?;
             let from = client.share(self.from.name()).await?;
             let client =
                 if self.one_login { client } else { Client::connect(&self.transfer.connect).await? };
             let to = client.share(self.transfer.share.name()).await?;
-            smb_client::Result::Ok(Lane { from, to })
-        });
-        let mut lanes = vec![Lane { from: self.from.clone(), to: self.transfer.share.clone() }];
-        for result in futures::future::join_all(connecting).await {
-            match result {
-                Ok(lane) => lanes.push(lane),
-                Err(error) => tracing::info!(%error, "no further connection"),
-            }
-        }
-        lanes
+            Ok(Lane { from, to })
+        };
+        with_further(first, jobs, further).await
     }
 
     async fn plan(&self, plan: &mut Plan) -> Result<()> {
@@ -240,10 +233,7 @@ impl Copier {
         let part = transfer.part_of(&to);
         let guard = transfer.parts.begin(Part::Remote(part.clone()));
         let result = async {
-            let progress = |bytes| {
-                transfer.bar.inc(bytes);
-                transfer.summary.moved(bytes);
-            };
+            let progress = |bytes| transfer.progress(bytes);
             let copying = lane.from.copy(&job.remote, &lane.to, &part, CreateDisposition::Create, progress);
             let (copied, file) = copying.await.explain(&self.source, &job.remote)?;
             tracing::debug!(by_server = copied.by_server, "copied");

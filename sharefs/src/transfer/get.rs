@@ -259,7 +259,7 @@ impl Transfer {
         if let Some(leads_to) = mfsymlink_target(&start.data) {
             return self.get_mfsymlink(share, job, (part, target), &leads_to).await.map(|()| None);
         }
-        self.progress(start.data.len());
+        self.progress(start.data.len() as u64);
         let mut out = create(part, job)?;
         local::write(&mut out, &start.data).with_context(|| writing(job))?;
         let checksum = self.options.checksum.then(|| check::of_bytes(&start.data));
@@ -318,7 +318,7 @@ impl Transfer {
         while let Some(piece) = pieces.next().await.explain(&self.source, &job.remote)? {
             local::write(&mut out, &piece).with_context(|| writing(job))?;
             passing.update(&piece);
-            self.progress(piece.len());
+            self.progress(piece.len() as u64);
         }
         Ok((out, *file.opened_metadata(), passing.finish()))
     }

@@ -282,7 +282,7 @@ impl Transfer {
     /// What is new arrives whole in one request; what replaces something gets its name when it is whole.
     async fn put_small(&self, share: &Share, job: &Job, file: &fs::File, data: Bytes) -> Result<()> {
         let set = times(job, file, self.options.preserve)?;
-        self.progress(data.len());
+        self.progress(data.len() as u64);
         if !self.options.checksum {
             match share.create_whole(&job.remote, data.clone(), &set).await {
                 Err(error) if error.status() == Some(NtStatus::OBJECT_NAME_COLLISION) => {}
@@ -335,7 +335,7 @@ impl Transfer {
                 break;
             }
             passing.update(&piece);
-            self.progress(piece.len());
+            self.progress(piece.len() as u64);
             pieces.write(piece).await.explain(&self.source, &job.remote)?;
         }
         pieces.finish().await.explain(&self.source, &job.remote)?;

@@ -48,19 +48,19 @@ impl Receiver {
     async fn receive(&mut self) -> Result<(), ConnectionError> {
         let frame = self.frame().await?;
         let inbound = self.shared.lock().machine.accept(frame)?;
-        match self.helpers.clone().try_acquire_owned() {
-            Ok(permit) if inbound.is_heavy() => {
-                let shared = self.shared.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = shared.take(inbound) {
-                        shared.close(error);
-                    }
-                    drop(permit);
-                });
-                Ok(())
-            }
-            _ => self.shared.take(inbound),
+        if inbound.is_heavy()
+            && let Ok(permit) = self.helpers.clone().try_acquire_owned()
+        {
+            let shared = self.shared.clone();
+            tokio::spawn(async move {
+                if let Err(error) = shared.take(inbound) {
+                    shared.close(error);
+                }
+                drop(permit);
+            });
+            return Ok(());
         }
+        self.shared.take(inbound)
     }
 
     async fn frame(&mut self) -> Result<BytesMut, ConnectionError> {

@@ -63,15 +63,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut socket: OwnedWriteHalf) {
 
 /// Takes what the machine wants sent. Whether there will never be anything again.
 fn next_jobs(shared: &Shared, jobs: &mut VecDeque<Job>) -> bool {
+    let mut elsewhere = jobs.iter().filter(|job| matches!(job, Job::Elsewhere(_))).count();
     let mut state = shared.lock();
-    while jobs.len() < BATCH {
-        let heavy = jobs.iter().filter(|job| matches!(job, Job::Elsewhere(_))).count();
-        if heavy >= AHEAD {
-            break;
-        }
+    while jobs.len() < BATCH && elsewhere < AHEAD {
         let Some(outbound) = state.machine.poll_transmit() else { break };
         // The first in line is sealed here and now; another core may meanwhile see to the next.
         jobs.push_back(if outbound.is_heavy() && !jobs.is_empty() {
+            elsewhere += 1;
             Job::Elsewhere(tokio::spawn(async move { outbound.seal() }))
         } else {
             Job::Here(outbound)

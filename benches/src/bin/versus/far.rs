@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sharefs_tests::{Relay, Samba};
+
+use crate::versus::write_login;
 
 /// Each way.
 const DELAY: Duration = Duration::from_millis(10);
@@ -51,12 +52,7 @@ fn transfer(mib: usize, credits: u32, work: &str, delay: Duration) -> Result<(f6
     let relay = runtime.block_on(Relay::start(server));
     relay.delay(delay);
     let folder = tempfile::tempdir()?;
-    let login = folder.path().join("login");
-    fs::write(
-        &login,
-        format!("username={}\npassword={}\ndomain={}\n", samba.user(), samba.password(), samba.domain()),
-    )?;
-    fs::set_permissions(&login, PermissionsExt::from_mode(0o600))?;
+    let login = write_login(&samba, folder.path())?;
     fs::write(samba.share_path().join("big"), vec![1; mib << 20])?;
     let output = Command::new(std::env::current_exe()?.with_file_name("library"))
         .args([relay.address().to_string(), relay.port().to_string(), login.display().to_string()])

@@ -241,12 +241,7 @@ impl Bench {
         for folder in [samba.share_path().join("small"), folder.path().join("small")] {
             fill(&folder)?;
         }
-        let login = folder.path().join("login");
-        fs::write(
-            &login,
-            format!("username={}\npassword={}\ndomain={}\n", samba.user(), samba.password(), samba.domain()),
-        )?;
-        fs::set_permissions(&login, PermissionsExt::from_mode(0o600))?;
+        let login = write_login(&samba, folder.path())?;
         Ok(Self { samba, login, folder, mib: plan.mib })
     }
 
@@ -392,6 +387,16 @@ impl Bench {
         ];
         Ok(("smbclient".into(), args))
     }
+}
+
+/// The user's login, in the format that all programs here read.
+pub(crate) fn write_login(samba: &Samba, folder: &Path) -> Result<PathBuf> {
+    let login = folder.join("login");
+    let text =
+        format!("username={}\npassword={}\ndomain={}\n", samba.user(), samba.password(), samba.domain());
+    fs::write(&login, text)?;
+    fs::set_permissions(&login, PermissionsExt::from_mode(0o600))?;
+    Ok(login)
 }
 
 fn file_name(index: usize) -> String {
