@@ -1,26 +1,29 @@
 //! The filesystem's operations, one async method each, for any adapter to call.
 //!
-//! Requests run concurrently. No lock is held over a request to the server, with two exceptions: each inode's
-//! `ordering`, shared by writes and taken alone by truncation and appending; and an open directory's cursor,
-//! which its listing advances.
+//! Requests run concurrently. No lock is held over a request to the server, with two exceptions: those of a
+//! content (see there), and an open directory's cursor, which its listing advances.
 
 mod attr;
 mod directory;
 mod file;
 mod namespace;
+mod serve;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use smb_proto::NtStatus;
 use smb_proto::fscc::{FileAttributes, FileTime};
 
+use crate::content::budget::Budget;
+use crate::content::{CacheMode, Common};
 use crate::dir::OpenDir;
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::{Fh, Handles, OpenFile};
 use crate::inode::{Ino, Inodes};
-use crate::remote::{FileKind, Remote, RemoteAttr, RemoteError, RemoteResult};
+use crate::remote::{FileKind, LeaseKey, Remote, RemoteAttr, RemoteError};
 
 /// How a share appears locally. SMB tells us no owner and no mode, so the mount makes them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,13 @@ pub struct MountOptions {
     pub read_only: bool,
     /// How long attributes and names are believed without asking the server. Default one second.
     pub attr_ttl: Duration,
+    /// What may be cached of files.
+    pub cache: CacheMode,
+    /// How many bytes of files may be held at once, read and written together. Default 128 MiB.
+    pub cache_size: u64,
+    /// How long the server's open of a file is kept after its last user, where its lease allows that. Default five
+    /// seconds.
+    pub close_timeout: Duration,
 }
 
 impl Default for MountOptions {
@@ -48,6 +58,9 @@ impl Default for MountOptions {
             dir_mode: 0o755,
             read_only: false,
             attr_ttl: Duration::from_secs(1),
+            cache: CacheMode::default(),
+            cache_size: 128 << 20,
+            close_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -101,6 +114,27 @@ pub struct OpenFlags {
     pub truncate: bool,
     /// Each write is to reach stable storage (O_SYNC, O_DSYNC).
     pub sync: bool,
+    /// Nothing is to be kept of what goes through this (O_DIRECT).
+    pub direct: bool,
+}
+
+/// What the adapter may do with an open file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenHints {
+    /// What the kernel has of the file from before is still right.
+    pub keep_cache: bool,
+    /// The kernel is to keep nothing of it.
+    pub direct: bool,
+}
+
+/// What keeps something of the filesystem outside of it, and has to be told when that is no longer right.
+pub trait Kernel: Send + Sync {
+    /// Forget the data and the attributes of a file. May block, until requests about the file are answered.
+    fn forget_data(&self, ino: Ino);
+    /// Forget the attributes of an inode.
+    fn forget_attributes(&self, ino: Ino);
+    /// Forget a name, and that it leads nowhere. May block, until requests about the directory are answered.
+    fn forget_name(&self, parent: Ino, name: &str);
 }
 
 /// How to create a file.
@@ -155,6 +189,16 @@ pub enum WriteAt {
     Cached(u64),
 }
 
+impl WriteAt {
+    /// Where; `None` for the end of the file.
+    const fn offset(self) -> Option<u64> {
+        match self {
+            Self::Offset(at) | Self::Cached(at) => Some(at),
+            Self::End => None,
+        }
+    }
+}
+
 /// Variants of rename.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RenameFlags {
@@ -192,9 +236,13 @@ pub struct Space {
     pub max_name: u32,
 }
 
+/// How long a write may wait to be sent.
+const FLUSH_AFTER: Duration = Duration::from_millis(500);
+
 /// The filesystem. Its methods run on a tokio runtime with timers.
 pub struct Filesystem {
     remote: Arc<dyn Remote>,
+    common: Arc<Common>,
     options: MountOptions,
     inodes: Mutex<Inodes>,
     files: Handles<OpenFile>,
@@ -202,20 +250,34 @@ pub struct Filesystem {
     hidden: namespace::HiddenNames,
     /// Closes under way.
     closing: AtomicUsize,
+    /// Somebody hears the server take leases back: they may be asked for.
+    served: AtomicBool,
+    /// Keys of files that are being created, and what the server has taken back of their leases already.
+    creating: Mutex<HashMap<LeaseKey, Option<serve::Break>>>,
 }
 
 impl Filesystem {
-    /// A filesystem over a share. Nothing is asked of the server yet.
+    /// A filesystem over a share. Nothing is asked of the server yet, and no leases as long as nobody runs
+    /// [`Self::serve`].
     pub fn new(remote: Arc<dyn Remote>, options: MountOptions) -> Self {
         let inodes = Mutex::new(Inodes::new(options.attr_ttl, Instant::now()));
+        let common = Arc::new(Common {
+            remote: remote.clone(),
+            budget: Arc::new(Budget::new(options.cache_size)),
+            mode: options.cache,
+            flush_after: FLUSH_AFTER.min(options.attr_ttl.max(Duration::from_millis(50))),
+        });
         Self {
             remote,
+            common,
             options,
             inodes,
             files: Handles::default(),
             dirs: Handles::default(),
             hidden: namespace::HiddenNames::default(),
             closing: AtomicUsize::new(0),
+            served: AtomicBool::new(false),
+            creating: Mutex::default(),
         }
     }
 
@@ -233,6 +295,11 @@ impl Filesystem {
         }
         for fh in self.files.all() {
             let _ = self.release(fh).await;
+        }
+        let contents = self.inodes().contents();
+        for content in contents {
+            content.drain().await;
+            content.close_idle(Instant::now()).await;
         }
         let doomed = self.inodes().doomed();
         for path in doomed {
@@ -291,8 +358,12 @@ impl Filesystem {
     fn presented(&self, ino: Ino, attr: &RemoteAttr) -> Attr {
         let inodes = self.inodes();
         let doomed = inodes.node(ino).is_ok_and(|node| node.doomed);
-        let (attr, valid) = inodes.known(ino, Instant::now()).unwrap_or((*attr, Duration::ZERO));
+        let (mut attr, valid) = inodes.known(ino, Instant::now()).unwrap_or((*attr, Duration::ZERO));
+        let content = inodes.content_of(ino);
         drop(inodes);
+        if let Some(content) = content {
+            content.overlay(&mut attr);
+        }
         self.present(ino, &attr, valid, doomed)
     }
 }
@@ -311,11 +382,6 @@ impl Drop for Closing<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Whether the server says that the handle is no longer open.
-fn handle_gone<T>(result: &RemoteResult<T>) -> bool {
-    matches!(result, Err(RemoteError::Status(NtStatus::FILE_CLOSED | NtStatus::INVALID_HANDLE)))
 }
 
 /// Whether the server says that there is no such object.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::RwLock;
-
+use crate::content::pattern::Pattern;
+use crate::content::{Backing, Content};
 use crate::error::{FsError, FsResult};
 use crate::inode::Ino;
-use crate::remote::{Access, RemoteHandle};
+use crate::remote::Access;
 
 /// A handle of an open file or directory, as given to the adapter. Never reused while mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,29 +17,16 @@ pub struct Fh(pub u64);
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(crate) ino: Ino,
-    pub(crate) remote: RemoteHandle,
+    pub(crate) content: Arc<Content>,
+    pub(crate) backing: Arc<Backing>,
     pub(crate) access: Access,
-    /// Held for reading by requests on behalf of the inode, which the owner of the handle does not know of;
-    /// true once the handle is closed.
-    pub(crate) closed: RwLock<bool>,
-    unreported: Mutex<Option<FsError>>,
-}
-
-impl OpenFile {
-    pub(crate) fn new(ino: Ino, remote: RemoteHandle, access: Access) -> Self {
-        Self { ino, remote, access, closed: RwLock::new(false), unreported: Mutex::new(None) }
-    }
-
-    /// Keep an error that nobody was there to be told; the next flush or fsync tells it.
-    pub(crate) fn keep_error(&self, error: &FsError) {
-        let mut kept = self.unreported.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get_or_insert_with(|| error.clone());
-    }
-
-    pub(crate) fn take_error(&self) -> FsResult<()> {
-        let mut kept = self.unreported.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.take().map_or(Ok(()), Err)
-    }
+    /// Each write goes to the server before it is answered.
+    pub(crate) through: bool,
+    /// When it was opened nothing could be kept.
+    pub(crate) direct: bool,
+    /// What others keep of the file from before this open is still right.
+    pub(crate) unchanged: bool,
+    pub(crate) pattern: Mutex<Pattern>,
 }
 
 /// Things by handle, and handles by inode.
@@ -119,14 +106,5 @@ mod tests {
         assert_eq!(*handles.of(Ino(5))[0], "b");
         handles.remove(b).unwrap();
         assert!(handles.of(Ino(5)).is_empty());
-    }
-
-    #[test]
-    fn a_kept_error_is_told_once() {
-        let file = OpenFile::new(Ino(2), RemoteHandle(1), Access::default());
-        file.keep_error(&FsError::stale());
-        file.keep_error(&FsError::bad_handle());
-        assert_eq!(file.take_error().unwrap_err().errno(), crate::errno::ESTALE);
-        assert!(file.take_error().is_ok());
     }
 }

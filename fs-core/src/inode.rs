@@ -11,8 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::RwLock;
-
+use crate::content::{Common, Content};
 use crate::error::{FsError, FsResult};
 use crate::name::RemotePath;
 use crate::remote::{FileKind, RemoteAttr};
@@ -46,8 +45,8 @@ pub(crate) struct Node {
     pub(crate) attr: Option<RemoteAttr>,
     fresh_until: Instant,
     changed: Stamp,
-    /// Writes share it; truncation and appending have it alone, since they depend on the size.
-    pub(crate) ordering: Arc<RwLock<()>>,
+    /// Since it was opened first.
+    pub(crate) content: Option<Arc<Content>>,
 }
 
 /// The table.
@@ -115,6 +114,26 @@ impl Inodes {
         asked: Stamp,
         now: Instant,
     ) -> FsResult<Ino> {
+        let new = self.reserve();
+        self.looked_up_as(new, parent, name, attr, asked, now)
+    }
+
+    /// A number for an inode that may come to be.
+    pub(crate) fn reserve(&mut self) -> Ino {
+        self.last = Ino(self.last.0 + 1);
+        self.last
+    }
+
+    /// The same as [`Self::looked_up`]; a new inode gets the number `new`, which was reserved.
+    pub(crate) fn looked_up_as(
+        &mut self,
+        new: Ino,
+        parent: Ino,
+        name: &str,
+        attr: RemoteAttr,
+        asked: Stamp,
+        now: Instant,
+    ) -> FsResult<Ino> {
         if let Some(ino) = self.child(parent, name) {
             if self.node(ino)?.is(&attr) {
                 self.learn(ino, attr, asked, now);
@@ -123,9 +142,8 @@ impl Inodes {
             }
             self.detach(ino);
         }
-        let ino = Ino(self.last.0 + 1);
+        let ino = new;
         self.node_mut(parent)?.children.insert(name.into(), ino);
-        self.last = ino;
         let mut node = Node::new(attr.kind, parent, name.into(), now);
         node.lookups = 1;
         self.nodes.insert(ino, node);
@@ -137,6 +155,54 @@ impl Inodes {
     pub(crate) fn looked_up_again(&mut self, ino: Ino) {
         if let Some(node) = self.nodes.get_mut(&ino) {
             node.lookups += 1;
+        }
+    }
+
+    /// What is known of a path: the inode it leads to, and that of its directory.
+    pub(crate) fn walk(&self, path: &RemotePath) -> (Option<Ino>, Option<Ino>) {
+        path.components().fold((Some(Ino::ROOT), None), |(at, _), name| {
+            (at.and_then(|parent| self.child(parent, name)), at)
+        })
+    }
+
+    /// The content of a file, made if it has none yet.
+    pub(crate) fn content(&mut self, ino: Ino, common: &Arc<Common>) -> FsResult<Arc<Content>> {
+        let node = self.node_mut(ino)?;
+        let new = || Arc::new(Content::new(ino, common.clone()));
+        Ok(node.content.get_or_insert_with(new).clone())
+    }
+
+    /// The content of a file that has been opened.
+    pub(crate) fn content_of(&self, ino: Ino) -> Option<Arc<Content>> {
+        self.nodes.get(&ino)?.content.clone()
+    }
+
+    /// All contents.
+    pub(crate) fn contents(&self) -> Vec<Arc<Content>> {
+        self.nodes.values().filter_map(|node| node.content.clone()).collect()
+    }
+
+    /// The contents of all files below a directory.
+    pub(crate) fn contents_below(&self, directory: Ino) -> Vec<Arc<Content>> {
+        self.below(directory).filter_map(|node| node.content.clone()).collect()
+    }
+
+    fn below(&self, directory: Ino) -> impl Iterator<Item = &Node> {
+        let mut ahead = vec![directory];
+        std::iter::from_fn(move || {
+            loop {
+                let Some(node) = self.nodes.get(&ahead.pop()?) else { continue };
+                ahead.extend(node.children.values());
+                return Some(node);
+            }
+        })
+    }
+
+    /// What is known of the attributes is no longer believed.
+    pub(crate) fn expire(&mut self, ino: Ino) {
+        self.changed(ino);
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.fresh_until = node.fresh_until.min(Instant::now());
         }
     }
 
@@ -195,15 +261,7 @@ impl Inodes {
 
     /// Whether something below a directory is open.
     pub(crate) fn has_open_below(&self, directory: Ino) -> bool {
-        let mut ahead = vec![directory];
-        while let Some(at) = ahead.pop() {
-            let Some(node) = self.nodes.get(&at) else { continue };
-            if node.opens > 0 {
-                return true;
-            }
-            ahead.extend(node.children.values());
-        }
-        false
+        self.below(directory).any(|node| node.opens > 0)
     }
 
     /// The doomed inodes that still have a name on the server.
@@ -247,10 +305,7 @@ impl Inodes {
 
     /// A local change of an entry of the directory, and with it of the directory's times.
     pub(crate) fn changed_entry(&mut self, directory: Ino) {
-        self.changed(directory);
-        if let Some(node) = self.nodes.get_mut(&directory) {
-            node.fresh_until = node.fresh_until.min(Instant::now());
-        }
+        self.expire(directory);
     }
 
     /// A local change of the inode itself: answers to what was asked before are not believed.
@@ -279,6 +334,9 @@ impl Inodes {
             if attr.file_id == 0 {
                 attr.file_id = node.attr.map_or(0, |known| known.file_id);
             }
+            if attr.links == 0 {
+                attr.links = node.attr.map_or(1, |known| known.links);
+            }
             if node.changed <= asked && node.fresh_until <= now + ttl {
                 node.attr = Some(attr);
                 node.fresh_until = now + ttl;
@@ -306,11 +364,15 @@ impl Inodes {
     }
 
     /// Drop the inode if nothing refers to it, and then perhaps those above it.
-    fn collect(&mut self, ino: Ino) {
+    pub(crate) fn collect(&mut self, ino: Ino) {
         let mut at = ino;
         while at != Ino::ROOT {
             let Some(node) = self.nodes.get(&at) else { return };
             if node.lookups > 0 || node.opens > 0 || !node.children.is_empty() {
+                return;
+            }
+            if node.content.as_ref().is_some_and(|content| content.is_open()) {
+                // Who closes it comes here again.
                 return;
             }
             let place = self.place(at);
@@ -336,7 +398,7 @@ impl Node {
             attr: None,
             fresh_until: now,
             changed: Stamp::default(),
-            ordering: Arc::default(),
+            content: None,
         }
     }
 

@@ -5,16 +5,15 @@
 //! trait, [`Remote`]; tests put an in-memory server behind the same trait. What the filesystem promises its
 //! users is written down, sentence by sentence, in `docs/SEMANTICS.md`.
 //!
-//! # What is cached, and where caching will grow
+//! # What is cached
 //!
-//! Attributes are cached per inode for a fixed time ([`MountOptions::attr_ttl`]). Data is not cached here at
-//! all: every read and write is a request to the server. Coherent caching needs three things that already
-//! have their place: leases taken with [`Remote::open`] and broken through [`Remote::events`]; a per-inode
-//! record that says how long what we know is true (the inode table); and per-inode ordering of requests that
-//! change the size (`Node::ordering`), which is where write-behind data would be drained.
+//! Attributes are cached per inode for a fixed time ([`MountOptions::attr_ttl`]). Data is cached as far as the server's
+//! leases allow, within one budget of memory for the whole mount: see `content`. What the kernel keeps on top of that
+//! is dropped through [`Kernel`] when a lease is broken.
 
 #![forbid(unsafe_code)]
 
+mod content;
 mod dir;
 mod error;
 mod fs;
@@ -28,16 +27,18 @@ mod smb;
 #[cfg(test)]
 mod tests;
 
+pub use content::CacheMode;
 pub use error::{FsError, FsResult, errno};
 pub use fs::{
-    Attr, Create, DirItem, Entry, Filesystem, MountOptions, OpenFlags, RenameFlags, SetAttrs, Space,
-    TimeChange, WriteAt,
+    Attr, Create, DirItem, Entry, Filesystem, Kernel, MountOptions, OpenFlags, OpenHints, RenameFlags,
+    SetAttrs, Space, TimeChange, WriteAt,
 };
 pub use handle::Fh;
 pub use inode::Ino;
 pub use name::RemotePath;
 pub use remote::{
-    Access, Cause, Disposition, FileKind, OpenHow, Opened, Remote, RemoteAttr, RemoteEntry, RemoteError,
-    RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, SetAttr,
+    Access, Caching, Cause, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Place,
+    Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult,
+    RemoteSpace, SetAttr,
 };
 pub use smb::SmbRemote;

@@ -16,8 +16,8 @@ use smb_proto::NtStatus;
 
 use crate::name::RemotePath;
 use crate::remote::{
-    FileKind, OpenHow, Opened, Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteHandle, RemoteLimits,
-    RemoteResult, RemoteSpace, SetAttr,
+    Caching, FileKind, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Place, Remote, RemoteAttr, RemoteEntry,
+    RemoteError, RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, SetAttr,
 };
 use tree::Tree;
 
@@ -149,7 +149,7 @@ impl Remote for MemoryRemote {
         Ok(self.enter(Op::Open).await?.tree.open(path, how)?)
     }
 
-    async fn close(&self, handle: RemoteHandle) -> RemoteResult<()> {
+    async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>> {
         let result = self.enter(Op::Close).await.map(drop);
         // The handle is gone whatever the answer.
         let closed = self.state().tree.close(handle);
@@ -189,29 +189,33 @@ impl Remote for MemoryRemote {
         Ok(state.tree.set_attr(id, change)?)
     }
 
-    async fn set_attr(&self, path: &RemotePath, change: &SetAttr) -> RemoteResult<RemoteAttr> {
+    async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr> {
         let mut state = self.enter(Op::SetAttr).await?;
-        let id = state.tree.find(path)?;
+        let id = state.tree.find(place.path)?;
         if change.size.is_some() && state.tree.is_read_only(id) {
             return Err(NtStatus::ACCESS_DENIED.into());
         }
         Ok(state.tree.set_attr(id, change)?)
     }
 
-    async fn mkdir(&self, path: &RemotePath) -> RemoteResult<RemoteAttr> {
-        Ok(self.enter(Op::Mkdir).await?.tree.mkdir(path)?)
+    async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr> {
+        Ok(self.enter(Op::Mkdir).await?.tree.mkdir(place.path)?)
     }
 
-    async fn remove(&self, path: &RemotePath, kind: FileKind) -> RemoteResult<()> {
-        Ok(self.enter(Op::Remove).await?.tree.remove(path, kind)?)
+    async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()> {
+        Ok(self.enter(Op::Remove).await?.tree.remove(place.path, kind)?)
     }
 
-    async fn rename(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> RemoteResult<()> {
-        Ok(self.enter(Op::Rename).await?.tree.rename(from, to, replace)?)
+    async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {
+        Ok(self.enter(Op::Rename).await?.tree.rename(from.path, to.path, replace)?)
     }
 
-    async fn open_dir(&self, path: &RemotePath) -> RemoteResult<RemoteHandle> {
-        Ok(self.enter(Op::OpenDir).await?.tree.open_dir(path)?)
+    async fn open_dir(
+        &self,
+        path: &RemotePath,
+        _lease: Option<LeaseAsk>,
+    ) -> RemoteResult<(RemoteHandle, Granted)> {
+        Ok((self.enter(Op::OpenDir).await?.tree.open_dir(path)?, Granted::default()))
     }
 
     async fn next_entries(&self, handle: RemoteHandle) -> RemoteResult<Vec<RemoteEntry>> {
@@ -223,6 +227,10 @@ impl Remote for MemoryRemote {
     async fn statfs(&self) -> RemoteResult<RemoteSpace> {
         drop(self.enter(Op::Statfs).await?);
         Ok(RemoteSpace { total: 1 << 40, free: 1 << 39, block_size: 4096, max_name: 255 })
+    }
+
+    async fn acknowledge(&self, _key: LeaseKey, _keep: Caching) -> RemoteResult<()> {
+        Ok(())
     }
 
     fn limits(&self) -> RemoteLimits {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use smb_proto::NtStatus;
 use smb_proto::fscc::{FileAttributes, FileTime};
-use tokio::sync::broadcast;
+use tokio::sync::mpsc;
 
 use crate::name::RemotePath;
 
@@ -53,7 +53,7 @@ pub struct RemoteAttr {
     pub changed: FileTime,
     /// DOS attributes.
     pub attributes: FileAttributes,
-    /// Hard links.
+    /// Hard links; 0 if that was not asked.
     pub links: u32,
 }
 
@@ -89,6 +89,86 @@ pub struct Access {
     pub write: bool,
 }
 
+/// What may be kept of a file without asking the server again, as long as the server has not taken it back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caching {
+    /// What was read, and what is not there.
+    pub read: bool,
+    /// What was written and not yet sent.
+    pub write: bool,
+    /// The open itself, after its user has closed it.
+    pub handle: bool,
+}
+
+impl Caching {
+    /// Nothing.
+    pub const NONE: Self = Self { read: false, write: false, handle: false };
+    /// What does not need an answer when it is taken back.
+    pub const READ: Self = Self { read: true, write: false, handle: false };
+    /// Everything.
+    pub const ALL: Self = Self { read: true, write: true, handle: true };
+
+    /// What both allow.
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            read: self.read && other.read,
+            write: self.write && other.write,
+            handle: self.handle && other.handle,
+        }
+    }
+
+    /// What this allows and the other does not.
+    pub const fn without(self, other: Self) -> Self {
+        Self {
+            read: self.read && !other.read,
+            write: self.write && !other.write,
+            handle: self.handle && !other.handle,
+        }
+    }
+}
+
+/// Names a lease: one for each file, shared by all its opens. Never used for two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseKey(pub u64);
+
+/// A lease to be asked for with an open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseAsk {
+    /// The file's key.
+    pub key: LeaseKey,
+    /// What is wanted; the server may grant less.
+    pub want: Caching,
+    /// The key of the directory's lease, if this client has one: what the open does to the directory does not
+    /// break it.
+    pub parent: Option<LeaseKey>,
+}
+
+/// What an open was granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// What may be kept.
+    pub caching: Caching,
+    /// Counts the changes of the lease, where the dialect does; wraps around.
+    pub epoch: Option<u16>,
+}
+
+/// A path, and the leases that this client holds there: what is done does not break them.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The path.
+    pub path: &'a RemotePath,
+    /// The lease of what the path names.
+    pub key: Option<LeaseKey>,
+    /// The lease of the directory it is in.
+    pub parent: Option<LeaseKey>,
+}
+
+impl<'a> From<&'a RemotePath> for Place<'a> {
+    fn from(path: &'a RemotePath) -> Self {
+        Self { path, key: None, parent: None }
+    }
+}
+
 /// How to open a file. Every open shares reading, writing and deleting with everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenHow {
@@ -102,6 +182,8 @@ pub struct OpenHow {
     pub new_read_only: bool,
     /// Each write reaches stable storage before it is answered.
     pub write_through: bool,
+    /// The lease to ask for.
+    pub lease: Option<LeaseAsk>,
 }
 
 /// The answer to an open.
@@ -113,6 +195,8 @@ pub struct Opened {
     pub attr: RemoteAttr,
     /// Whether this open created the file.
     pub created: bool,
+    /// What may be kept of it.
+    pub granted: Granted,
 }
 
 /// A change of attributes. What is `None` stays as it is.
@@ -163,10 +247,16 @@ pub struct RemoteLimits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RemoteEvent {
-    /// The server takes a caching right back; another client is at the file.
+    /// The server takes back what it has granted: another client is at the file.
     LeaseBreak {
-        /// The path the lease was taken for.
-        path: RemotePath,
+        /// Which lease.
+        key: LeaseKey,
+        /// What may still be kept.
+        to: Caching,
+        /// As in [`Granted::epoch`].
+        epoch: Option<u16>,
+        /// The server, and whoever caused this, waits for [`Remote::acknowledge`].
+        acknowledge: bool,
     },
     /// The connection is gone; requests wait or fail.
     Lost,
@@ -232,8 +322,9 @@ pub trait Remote: Send + Sync + 'static {
     /// Open a file.
     async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened>;
 
-    /// Close a file or directory. The handle is gone whatever the answer.
-    async fn close(&self, handle: RemoteHandle) -> RemoteResult<()>;
+    /// Close a file or directory, and say what it is like then, if the server does; its number and links are 0. The
+    /// handle is gone whatever the answer.
+    async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>>;
 
     /// Read at most `len` bytes, at most [`RemoteLimits::max_read`]. Shorter only at the end of the file, and
     /// empty at or past it.
@@ -252,20 +343,24 @@ pub trait Remote: Send + Sync + 'static {
     async fn set_attr_handle(&self, handle: RemoteHandle, change: &SetAttr) -> RemoteResult<RemoteAttr>;
 
     /// Change what a path names, and say what it is like now. One compound on the wire.
-    async fn set_attr(&self, path: &RemotePath, change: &SetAttr) -> RemoteResult<RemoteAttr>;
+    async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr>;
 
     /// Create a directory; OBJECT_NAME_COLLISION if the name is taken.
-    async fn mkdir(&self, path: &RemotePath) -> RemoteResult<RemoteAttr>;
+    async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr>;
 
     /// Delete a file or an empty directory. A file that others have open may keep its name, in state
     /// delete-pending, until they close it.
-    async fn remove(&self, path: &RemotePath, kind: FileKind) -> RemoteResult<()>;
+    async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()>;
 
     /// Rename. With `replace`, a file at the target is replaced; a directory there never is.
-    async fn rename(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> RemoteResult<()>;
+    async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()>;
 
-    /// Open a directory for listing.
-    async fn open_dir(&self, path: &RemotePath) -> RemoteResult<RemoteHandle>;
+    /// Open a directory for listing. With a lease, what it allows to be kept is the listing and the attributes in it.
+    async fn open_dir(
+        &self,
+        path: &RemotePath,
+        lease: Option<LeaseAsk>,
+    ) -> RemoteResult<(RemoteHandle, Granted)>;
 
     /// The next entries; none at the end. `.` and `..` may be among them.
     async fn next_entries(&self, handle: RemoteHandle) -> RemoteResult<Vec<RemoteEntry>>;
@@ -276,8 +371,11 @@ pub trait Remote: Send + Sync + 'static {
     /// The largest requests, as of now; a reconnect may change them.
     fn limits(&self) -> RemoteLimits;
 
-    /// What the remote reports without being asked; `None` if it never does.
-    fn events(&self) -> Option<broadcast::Receiver<RemoteEvent>> {
+    /// Agree to a lease's break: what is not in `keep` is no longer kept.
+    async fn acknowledge(&self, key: LeaseKey, keep: Caching) -> RemoteResult<()>;
+
+    /// What the remote reports without being asked, to the first who asks for it; nobody loses a report.
+    fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
         None
     }
 }

@@ -1,22 +1,27 @@
 //! The real [`Remote`]: a folder of a share, through `smb-client`.
 
+mod lease;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use smb_client::{
-    AccessMask, ConnectionError, CreateAction, CreateDisposition, CreateOptions, Directory, Error, File,
-    Metadata, OpenOptions, SetAttributes, Share,
+    AccessMask, Breaks, Client, ConnectionError, CreateAction, CreateDisposition, CreateOptions, Directory,
+    Error, File, Metadata, OpenOptions, SetAttributes, Share,
 };
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
 
 use crate::name::RemotePath;
+use lease::Leases;
+use tokio::sync::mpsc;
+
 use crate::remote::{
-    Disposition, FileKind, OpenHow, Opened, Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteHandle,
-    RemoteLimits, RemoteResult, RemoteSpace, SetAttr,
+    Caching, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Place, Remote, RemoteAttr,
+    RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, SetAttr,
 };
 
 /// `IO_REPARSE_TAG_MOUNT_POINT` ([MS-FSCC] 2.1.2.1): a junction.
@@ -44,18 +49,25 @@ pub struct SmbRemote {
     base: String,
     handles: RwLock<HashMap<u64, Arc<Open>>>,
     next_handle: AtomicU64,
+    leases: Arc<Leases>,
+    /// Until somebody takes it.
+    breaks: Mutex<Option<Breaks>>,
 }
 
 #[derive(Debug)]
 enum Open {
-    File(File),
+    File(Arc<File>),
     Directory(Directory),
 }
 
 impl SmbRemote {
     /// The folder `base` of `share`; the empty string is the share's root.
-    pub fn new(share: Share, base: &str) -> Self {
+    ///
+    /// What the server takes back of leases goes to this remote from now on: there can be one for each client.
+    pub fn new(client: &Client, share: Share, base: &str) -> Self {
         Self {
+            leases: Arc::new(Leases::new(client.lease_key())),
+            breaks: Mutex::new(client.breaks()),
             share,
             base: base.trim_matches('/').into(),
             handles: RwLock::default(),
@@ -180,21 +192,32 @@ impl Remote for SmbRemote {
     }
 
     async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened> {
-        let (file, metadata) = self.share.open_with_metadata(&self.path(path), &open_options(how)).await?;
+        let mut options = open_options(how);
+        options.lease = how.lease.map(|ask| self.leases.request(&ask));
+        let (file, metadata) = self.share.open_with_metadata(&self.path(path), &options).await?;
+        let file = Arc::new(file);
+        let granted = self.leases.granted(how.lease.as_ref(), &file);
         let created = file.action() == CreateAction::Created;
         // Whatever the tag says: the server followed it, or it would have refused.
         let attr = RemoteAttr {
             kind: if metadata.is_dir() { FileKind::Directory } else { FileKind::File },
             ..attr(&metadata)
         };
-        Ok(Opened { handle: self.keep(Open::File(file)), attr, created })
+        Ok(Opened { handle: self.keep(Open::File(file)), attr, created, granted })
     }
 
-    async fn close(&self, handle: RemoteHandle) -> RemoteResult<()> {
+    async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>> {
         let open = self.handles.write().unwrap_or_else(PoisonError::into_inner).remove(&handle.0);
         match open.as_deref() {
-            Some(Open::File(file)) => Ok(file.close().await?),
-            Some(Open::Directory(directory)) => Ok(directory.close().await?),
+            Some(Open::File(file)) => {
+                self.leases.closed(file.id());
+                file.close().await?;
+                Ok(None)
+            }
+            Some(Open::Directory(directory)) => {
+                directory.close().await?;
+                Ok(None)
+            }
             None => Err(NtStatus::FILE_CLOSED.into()),
         }
     }
@@ -222,29 +245,45 @@ impl Remote for SmbRemote {
             .map(|metadata| attr(&metadata))
     }
 
-    async fn set_attr(&self, path: &RemotePath, change: &SetAttr) -> RemoteResult<RemoteAttr> {
-        Ok(attr(&self.share.modify(&self.path(path), change.size, &changes(change)).await?))
+    async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr> {
+        Ok(attr(
+            &self
+                .share
+                .modify_with(
+                    &self.path(place.path),
+                    change.size,
+                    &changes(change),
+                    self.leases.of_path(&place),
+                )
+                .await?,
+        ))
     }
 
-    async fn mkdir(&self, path: &RemotePath) -> RemoteResult<RemoteAttr> {
-        Ok(attr(&self.share.create_dir(&self.path(path)).await?))
+    async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr> {
+        Ok(attr(&self.share.create_dir_with(&self.path(place.path), self.leases.of_path(&place)).await?))
     }
 
-    async fn remove(&self, path: &RemotePath, kind: FileKind) -> RemoteResult<()> {
-        let path = self.path(path);
+    async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()> {
+        let (path, lease) = (self.path(place.path), self.leases.of_path(&place));
         match kind {
-            FileKind::Directory => self.share.remove_dir(&path).await?,
-            _ => self.share.remove_file(&path).await?,
+            FileKind::Directory => self.share.remove_dir_with(&path, lease).await?,
+            _ => self.share.remove_file_with(&path, lease).await?,
         }
         Ok(())
     }
 
-    async fn rename(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> RemoteResult<()> {
-        Ok(self.share.rename(&self.path(from), &self.path(to), replace).await?)
+    async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {
+        let lease = self.leases.of_path(&from);
+        Ok(self.share.rename_with(&self.path(from.path), &self.path(to.path), replace, lease).await?)
     }
 
-    async fn open_dir(&self, path: &RemotePath) -> RemoteResult<RemoteHandle> {
-        Ok(self.keep(Open::Directory(self.share.open_dir(&self.path(path)).await?)))
+    async fn open_dir(
+        &self,
+        path: &RemotePath,
+        _lease: Option<LeaseAsk>,
+    ) -> RemoteResult<(RemoteHandle, Granted)> {
+        let directory = self.share.open_dir(&self.path(path)).await?;
+        Ok((self.keep(Open::Directory(directory)), Granted::default()))
     }
 
     async fn next_entries(&self, handle: RemoteHandle) -> RemoteResult<Vec<RemoteEntry>> {
@@ -265,6 +304,17 @@ impl Remote for SmbRemote {
             block_size: u32::try_from(space.unit).unwrap_or(4096).max(512),
             max_name: MAX_NAME,
         })
+    }
+
+    async fn acknowledge(&self, key: LeaseKey, keep: Caching) -> RemoteResult<()> {
+        self.leases.acknowledge(&self.share, key, keep).await
+    }
+
+    fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
+        let breaks = self.breaks.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(self.leases.clone().hear(breaks, sender));
+        Some(receiver)
     }
 
     fn limits(&self) -> RemoteLimits {

@@ -75,6 +75,15 @@ fn entry(operation: &'static str, result: FsResult<Entry>, reply: ReplyEntry) {
     }
 }
 
+/// What the kernel may do with an open file.
+fn hints(fs: &Filesystem, fh: Fh) -> FopenFlags {
+    let hints = fs.hints(fh).unwrap_or_default();
+    let mut flags = FopenFlags::empty();
+    flags.set(FopenFlags::FOPEN_KEEP_CACHE, hints.keep_cache);
+    flags.set(FopenFlags::FOPEN_DIRECT_IO, hints.direct);
+    flags
+}
+
 /// The name, or an error reply and return.
 macro_rules! text {
     ($name:expr, $reply:expr) => {
@@ -89,7 +98,9 @@ impl fuser::Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
         let wanted = [
             InitFlags::FUSE_ATOMIC_O_TRUNC,
-            InitFlags::FUSE_AUTO_INVAL_DATA,
+            // What the kernel keeps of a file, it forgets when we say so, and not because its time has changed.
+            InitFlags::FUSE_EXPLICIT_INVAL_DATA,
+            InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
             InitFlags::FUSE_DO_READDIRPLUS,
             InitFlags::FUSE_READDIRPLUS_AUTO,
             InitFlags::FUSE_PARALLEL_DIROPS,
@@ -234,8 +245,7 @@ impl fuser::Filesystem for Adapter {
     fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         self.spawn(|fs| async move {
             match fs.open(Ino(ino.0), convert::open_flags(flags.0)).await {
-                // Without KEEP_CACHE, so that each open sees what others have written.
-                Ok(fh) => reply.opened(FileHandle(fh.0), FopenFlags::empty()),
+                Ok(fh) => reply.opened(FileHandle(fh.0), hints(&fs, fh)),
                 Err(error) => reply.error(refuse("open", &error)),
             }
         });
@@ -257,8 +267,9 @@ impl fuser::Filesystem for Adapter {
         self.spawn(|fs| async move {
             match fs.create(Ino(parent.0), &name, &create).await {
                 Ok((entry, fh)) => {
+                    let hints = hints(&fs, fh);
                     let (attr, fh) = (convert::attr(&entry.attr), FileHandle(fh.0));
-                    reply.created(&entry.attr.valid, &attr, GENERATION, fh, FopenFlags::empty());
+                    reply.created(&entry.attr.valid, &attr, GENERATION, fh, hints);
                 }
                 Err(error) => reply.error(refuse("create", &error)),
             }
@@ -276,6 +287,11 @@ impl fuser::Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
+        // What is held needs no task.
+        let _runtime = self.runtime.enter();
+        if let Some(data) = self.fs.try_read(Fh(fh.0), offset, size) {
+            return reply.data(&data);
+        }
         self.spawn(|fs| async move {
             match fs.read(Fh(fh.0), offset, size).await {
                 Ok(data) => reply.data(&data),
@@ -303,6 +319,11 @@ impl fuser::Filesystem for Adapter {
         } else {
             WriteAt::Offset(offset)
         };
+        // What is kept for later needs no task.
+        let _runtime = self.runtime.enter();
+        if let Some(written) = self.fs.try_write(Fh(fh.0), at, data) {
+            return reply.written(written);
+        }
         let data = Bytes::copy_from_slice(data);
         self.spawn(|fs| async move {
             match fs.write(Fh(fh.0), at, data).await {

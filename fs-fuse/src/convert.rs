@@ -57,6 +57,7 @@ pub(crate) fn open_flags(flags: i32) -> OpenFlags {
         write: mode == OFlags::WRONLY || mode == OFlags::RDWR,
         truncate: flags.contains(OFlags::TRUNC),
         sync: flags.intersects(OFlags::DSYNC),
+        direct: flags.contains(OFlags::DIRECT),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Mounting, and the life of a mount.
 
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use fs_core::Filesystem;
-use fuser::{BackgroundSession, Config, MountOption, Notifier, Session, SessionACL};
+use fs_core::{Filesystem, Ino, Kernel};
+use fuser::{BackgroundSession, Config, INodeNo, MountOption, Notifier, Session, SessionACL};
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 use tokio::runtime::Handle;
@@ -73,14 +74,18 @@ pub fn mount(
     let session = Session::new(adapter, &point, &config(options)).map_err(failed)?;
     let device = mounted_on(&point).ok().flatten().map(|mount| mount.device);
     let background = session.spawn().map_err(failed)?;
-    let notifier = background.notifier();
+    let kernel = Arc::new(KernelCaches(background.notifier()));
+    let serving = runtime.spawn(fs.clone().serve(kernel)).abort_handle();
     let (sender, ended) = watch::channel(None);
     let watched = point.clone();
     thread::Builder::new()
         .name("sharefs-mount".into())
-        .spawn(move || watch_over(background, &watched, &fs, &runtime, &sender))
+        .spawn(move || {
+            watch_over(background, &watched, &fs, &runtime, &sender);
+            serving.abort();
+        })
         .map_err(failed)?;
-    Ok(Mounted { point, device, ended, notifier })
+    Ok(Mounted { point, device, ended })
 }
 
 /// A mount being served. Dropping it unmounts, lazily.
@@ -89,8 +94,34 @@ pub struct Mounted {
     point: PathBuf,
     device: Option<String>,
     ended: watch::Receiver<Option<Result<(), String>>>,
-    #[allow(dead_code, reason = "invalidation by lease breaks will go through it")]
-    notifier: Notifier,
+}
+
+/// What the kernel keeps of the mount.
+struct KernelCaches(Notifier);
+
+impl KernelCaches {
+    /// The kernel says ENOENT of what it does not have.
+    fn told(what: &str, result: io::Result<()>) {
+        if let Err(error) = result
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::debug!(what, %error, "the kernel could not be told");
+        }
+    }
+}
+
+impl Kernel for KernelCaches {
+    fn forget_data(&self, ino: Ino) {
+        Self::told("data", self.0.inval_inode(INodeNo(ino.0), 0, 0));
+    }
+
+    fn forget_attributes(&self, ino: Ino) {
+        Self::told("attributes", self.0.inval_inode(INodeNo(ino.0), -1, 0));
+    }
+
+    fn forget_name(&self, parent: Ino, name: &str) {
+        Self::told("a name", self.0.inval_entry(INodeNo(parent.0), OsStr::new(name)));
+    }
 }
 
 impl Mounted {

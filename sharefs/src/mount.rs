@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ArgMatches;
-use fs_core::{Filesystem, MountOptions, SmbRemote};
+use fs_core::{CacheMode, Filesystem, MountOptions, SmbRemote};
 use fs_fuse::{FuseOptions, Mounted};
 use serde::{Deserialize, Serialize};
 use smb_client::wire::Dialect;
@@ -237,7 +237,7 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         if !root.is_dir() {
             bail!("{source} is a file: only directories can be mounted");
         }
-        let remote = Arc::new(SmbRemote::new(share.clone(), &source.path));
+        let remote = Arc::new(SmbRemote::new(&client, share.clone(), &source.path));
         let filesystem = Arc::new(Filesystem::new(remote, mount_options(&plan.flags)));
         let fuse_options = fuse_options(plan, &source);
         let signals = Signals::new(foreground)?;
@@ -277,6 +277,9 @@ fn mount_options(flags: &MountFlags) -> MountOptions {
         dir_mode: flags.dir_mode.unwrap_or(defaults.dir_mode),
         read_only: flags.read_only,
         attr_ttl: flags.attr_ttl.unwrap_or(defaults.attr_ttl),
+        cache: flags.cache.map_or(defaults.cache, CacheMode::from),
+        cache_size: flags.cache_size.unwrap_or(defaults.cache_size),
+        close_timeout: flags.close_timeout.unwrap_or(defaults.close_timeout),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches};
+use fs_core::CacheMode;
 use serde::{Deserialize, Serialize};
 use smb_client::{Dialect, Secret};
 
@@ -63,6 +64,9 @@ const SPECS: &[Spec] = &[
     mount("rw", None, "Allow changes (default)"),
     mount("noexec", None, "Start no programs from the share"),
     mount("actimeo", Some("SECONDS"), "How long attributes are believed [default: 1]"),
+    mount("cache", Some("MODE"), "strict: as the server's leases allow (default); none; loose; ro: for ever"),
+    mount("cache-size", Some("SIZE"), "Memory for file data, in bytes or with K, M, G [default: 128M]"),
+    mount("closetimeo", Some("SECONDS"), "How long files stay open on the server after use [default: 5]"),
     mount("allow_other", None, "Let other users in (needs user_allow_other in /etc/fuse.conf)"),
 ];
 
@@ -102,8 +106,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "acdirmax",
     "acregmax",
     "bsize",
-    "cache",
-    "closetimeo",
     "echo_interval",
     "forcegid",
     "forceuid",
@@ -164,7 +166,31 @@ pub(crate) struct MountFlags {
     pub(crate) read_only: bool,
     pub(crate) no_exec: bool,
     pub(crate) attr_ttl: Option<Duration>,
+    pub(crate) cache: Option<Cache>,
+    /// In bytes.
+    pub(crate) cache_size: Option<u64>,
+    pub(crate) close_timeout: Option<Duration>,
     pub(crate) allow_other: bool,
+}
+
+/// `cache=`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Cache {
+    Strict,
+    None,
+    Loose,
+    ReadOnly,
+}
+
+impl From<Cache> for CacheMode {
+    fn from(cache: Cache) -> Self {
+        match cache {
+            Cache::Strict => Self::Strict,
+            Cache::None => Self::None,
+            Cache::Loose => Self::Loose,
+            Cache::ReadOnly => Self::ReadOnly,
+        }
+    }
 }
 
 /// The arguments that carry options, for one subcommand.
@@ -279,7 +305,10 @@ impl RawOptions {
             "ro" => self.mount.read_only = true,
             "rw" => self.mount.read_only = false,
             "noexec" => self.mount.no_exec = true,
-            "actimeo" => self.mount.attr_ttl = Some(Duration::from_secs(number::<u32>(name, value)?.into())),
+            "actimeo" => self.mount.attr_ttl = Some(seconds(name, value)?),
+            "cache" => self.mount.cache = Some(cache(value)?),
+            "cache-size" => self.mount.cache_size = Some(size(name, value)?),
+            "closetimeo" => self.mount.close_timeout = Some(seconds(name, value)?),
             "allow_other" => self.mount.allow_other = true,
             _ => bail!(unknown(name)),
         }
@@ -289,6 +318,35 @@ impl RawOptions {
 
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| anyhow!("{name}={value} is not a number in range"))
+}
+
+fn seconds(name: &str, value: &str) -> Result<Duration> {
+    Ok(Duration::from_secs(number::<u32>(name, value)?.into()))
+}
+
+fn cache(value: &str) -> Result<Cache> {
+    Ok(match value {
+        "strict" => Cache::Strict,
+        "none" => Cache::None,
+        "loose" => Cache::Loose,
+        "ro" => Cache::ReadOnly,
+        "singleclient" => bail!("cache=singleclient is not supported: use cache=loose"),
+        _ => bail!("cache={value} is unknown: use strict, none, loose or ro"),
+    })
+}
+
+/// A size in bytes; with less than a megabyte nothing could be kept.
+fn size(name: &str, value: &str) -> Result<u64> {
+    let (digits, shift) = match value.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&value[..at], 10),
+        Some((at, 'm' | 'M')) => (&value[..at], 20),
+        Some((at, 'g' | 'G')) => (&value[..at], 30),
+        _ => (value, 0),
+    };
+    let bytes = number::<u64>(name, digits)?.checked_mul(1 << shift);
+    bytes
+        .filter(|bytes| *bytes >= 1 << 20)
+        .ok_or_else(|| anyhow!("{name}={value}: use a size of at least 1M"))
 }
 
 fn mode(name: &str, value: &str) -> Result<u32> {
@@ -361,6 +419,19 @@ mod tests {
     }
 
     #[test]
+    fn sizes_have_units() {
+        let size = |text: &str| options(&format!("cache-size={text}")).map(|o| o.mount.cache_size.unwrap());
+        assert_eq!(
+            (size("64M").unwrap(), size("1g").unwrap(), size("2097152").unwrap()),
+            (64 << 20, 1 << 30, 2 << 20)
+        );
+        for wrong in ["", "M", "12", "1T", "99999999999G", "1K", "-1M"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!(options("cache=sometimes").unwrap_err().to_string().contains("strict"));
+    }
+
+    #[test]
     fn no_error_repeats_a_password() {
         for list in ["bogus=1,password=hunter2", "password=hun,ter2", "password=hunter2,bogus=1"] {
             let error = options(list).unwrap_err().to_string();
@@ -375,6 +446,8 @@ mod tests {
                 "vers" => "3.1.1",
                 "sec" => "ntlmssp",
                 "ip" => "127.0.0.1",
+                "cache" => "strict",
+                "cache-size" => "64M",
                 _ => "7",
             });
             RawOptions::default().apply(spec, value).unwrap_or_else(|e| panic!("{}: {e}", spec.name));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use smb_proto::auth::{Credentials, NtlmConfig, ntlm};
@@ -10,9 +11,9 @@ use smb_proto::conn::{Chain, ConnectionConfig, SessionConfig};
 use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, default_provider};
 use smb_proto::fscc::FileTime;
 use smb_proto::wire::{Dialect, Empty, Guid, Request, SecurityMode, SessionFlags};
-use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::lease::{LeaseKey, Leasing};
 use crate::link::Link;
 use crate::share::Share;
 
@@ -243,13 +244,24 @@ pub(crate) struct ClientInner {
     pub(crate) session_id: u64,
     pub(crate) host: String,
     pub(crate) request_timeout: Duration,
+    pub(crate) leasing: Leasing,
     info: SessionInfo,
+    /// What begins each of this connection's lease keys, and the number that ends the next.
+    lease_keys: ([u8; 8], AtomicU64),
 }
 
 impl ClientInner {
     /// A chain of this session, with the time that it may take.
     pub(crate) fn chain(&self, tree_id: u32, requests: Vec<Request>) -> Chain {
         Chain { session_id: self.session_id, tree_id, requests, timeout: Some(self.request_timeout) }
+    }
+
+    pub(crate) fn lease_key(&self) -> LeaseKey {
+        let (start, next) = &self.lease_keys;
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(start);
+        key[8..].copy_from_slice(&next.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+        LeaseKey(key)
     }
 }
 
@@ -279,8 +291,8 @@ impl Client {
         let mut guid = [0; 16];
         crypto.random(&mut guid).map_err(smb_proto::conn::ConnectionError::from)?;
         let config = options.connection_config(Guid(guid));
-        // Nothing asks for oplocks or leases yet: breaks that come all the same are dropped.
-        let (breaks, _) = mpsc::unbounded_channel();
+        let mut keys = [0; 8];
+        crypto.random(&mut keys).map_err(smb_proto::conn::ConnectionError::from)?;
         let ntlm_config = NtlmConfig {
             workstation: String::new(),
             target_name: options.host.clone(),
@@ -294,7 +306,7 @@ impl Client {
             previous_session_id: 0,
         };
         let login = async {
-            let link = Link::establish(socket, config, crypto, breaks).await?;
+            let link = Link::establish(socket, config, crypto).await?;
             let (session_id, flags) = link.authenticate(authenticator, session_config).await?;
             Ok::<_, Error>((link, session_id, flags))
         };
@@ -319,6 +331,8 @@ impl Client {
             host: options.host.clone(),
             request_timeout: options.request_timeout,
             info,
+            leasing: Leasing::of(&negotiated),
+            lease_keys: (keys, AtomicU64::new(1)),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -326,6 +340,11 @@ impl Client {
     /// What the session agreed with its server.
     pub fn info(&self) -> SessionInfo {
         self.inner.info
+    }
+
+    /// A key that names no lease of this connection yet.
+    pub fn lease_key(&self) -> LeaseKey {
+        self.inner.lease_key()
     }
 
     /// How busy the connection is at this moment.

@@ -82,10 +82,13 @@ impl Share {
     /// There is no such directory, or the server refuses or is lost.
     pub async fn read_dir(&self, path: &str) -> Result<Vec<Entry>> {
         let (first, max_output) = query(&self.inner, FileId::RELATED);
-        let chain = vec![OpenOptions::list().create(path)?, first.clone(), first];
+        let options = OpenOptions::list();
+        let chain = vec![self.inner.create(path, &options)?, first.clone(), first];
         let mut replies = self.inner.request(chain).await?.into_iter();
         let directory = match replies.next().map(|reply| expect("opening", reply)) {
-            Some(Ok(Response::Create(response))) => Directory::new(File::new(self.inner.clone(), &response)),
+            Some(Ok(Response::Create(response))) => {
+                Directory::new(File::new(self.inner.clone(), &response, &options))
+            }
             Some(Err(error)) => return Err(error),
             _ => return Err(Error::Malformed("another command's reply")),
         };

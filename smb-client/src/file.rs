@@ -13,8 +13,10 @@ use smb_proto::wire::{
 };
 
 use crate::error::{Error, Result};
+use crate::lease::Granted;
 use crate::link::Waiter;
 use crate::metadata::Metadata;
+use crate::open::OpenOptions;
 use crate::share::{ShareInner, expect, metadata_of, query_all, read};
 use crate::transfer::{ReadStream, WriteStream};
 
@@ -53,6 +55,7 @@ pub struct File {
     id: FileId,
     action: CreateAction,
     metadata: Metadata,
+    lease: Granted,
     closed: AtomicBool,
 }
 
@@ -71,12 +74,13 @@ impl Drop for File {
 }
 
 impl File {
-    pub(crate) fn new(share: Arc<ShareInner>, response: &CreateResponse) -> Self {
+    pub(crate) fn new(share: Arc<ShareInner>, response: &CreateResponse, asked: &OpenOptions) -> Self {
         Self {
             share,
             id: response.file_id,
             action: response.action,
             metadata: Metadata::from(response),
+            lease: Granted::of(response, asked.lease),
             closed: AtomicBool::new(false),
         }
     }
@@ -85,8 +89,14 @@ impl File {
         &self.share
     }
 
-    pub(crate) const fn id(&self) -> FileId {
+    /// What the server calls this open; a break of its oplock says so as well.
+    pub const fn id(&self) -> FileId {
         self.id
+    }
+
+    /// What was granted of the lease that opening asked for. What has been broken since is not known here.
+    pub const fn lease(&self) -> Granted {
+        self.lease
     }
 
     /// Whether opening created, opened or truncated the file.
@@ -272,5 +282,21 @@ impl File {
         }
         let request = Request::Close(CloseRequest { query_attributes: false, file_id: self.id });
         self.share.request_one("closing", request).await.map(drop)
+    }
+    /// Closes the file, and says what it is like then: the sizes and times that later writers have not changed yet.
+    /// [`Metadata::file_id`] and [`Metadata::links`] are 0. `None` where the server does not say, or the file was
+    /// closed before.
+    ///
+    /// # Errors
+    /// As [`Self::close`].
+    pub async fn close_with_metadata(&self) -> Result<Option<Metadata>> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(None);
+        }
+        let request = Request::Close(CloseRequest { query_attributes: true, file_id: self.id });
+        match self.share.request_one("closing", request).await? {
+            Response::Close(closed) => Ok(closed.has_attributes.then(|| Metadata::from(&closed))),
+            _ => Err(Error::Malformed("another command's reply")),
+        }
     }
 }

@@ -62,6 +62,8 @@
 #![forbid(unsafe_code)]
 
 pub mod blocking;
+mod breaks;
+mod change;
 mod client;
 mod copy;
 mod cursor;
@@ -69,8 +71,10 @@ mod directory;
 mod error;
 mod file;
 mod ioctl;
+mod lease;
 mod link;
 mod links;
+mod lock;
 mod metadata;
 mod names;
 mod open;
@@ -83,24 +87,30 @@ mod watch;
 mod whole;
 mod window;
 
+pub use breaks::{Break, Breaks};
+pub use change::SetAttributes;
 pub use client::{Activity, Client, ConnectOptions, SessionInfo};
 pub use copy::Copied;
 pub use cursor::Cursor;
 pub use directory::{Directory, Entry};
 pub use error::{Error, Result};
 pub use file::File;
+pub use lease::{Granted, LeaseKey, LeaseRequest, PathLease};
 pub use links::{Link, LinkKind, mfsymlink_target, resolve_link};
+pub use lock::LockRange;
 pub use metadata::{Metadata, Space};
 pub use names::{InvalidName, name_from_wire, name_to_wire, path_to_wire};
 pub use open::OpenOptions;
 pub use pool::BufferPool;
-pub use share::{SetAttributes, Share};
+pub use share::Share;
 pub use smb_proto::auth::{Credentials, Secret};
 pub use smb_proto::conn::{ConnectionError, PeerIncompatible, PeerMisbehaved, SessionError};
 pub use smb_proto::crypto::{Cipher, SigningAlgorithm};
 pub use smb_proto::fscc::{FileAttributes, FileTime, reparse_tag};
 pub use smb_proto::rpc::{ServerInfo, ShareInfo, ShareKind};
-pub use smb_proto::wire::{AccessMask, CreateAction, CreateDisposition, CreateOptions, Dialect, ShareAccess};
+pub use smb_proto::wire::{
+    AccessMask, CreateAction, CreateDisposition, CreateOptions, Dialect, FileId, LeaseState, ShareAccess,
+};
 pub use smb_proto::{NtStatus, wire};
 pub use transfer::{ReadStream, WriteStream};
 pub use watch::{Watch, WatchEvent, WatchFilter};

@@ -16,11 +16,12 @@ use smb_proto::conn::{
     SessionConfig, SessionError, Token,
 };
 use smb_proto::crypto::CryptoProvider;
-use smb_proto::wire::{BreakBody, CloseRequest, Empty, Request, Response, SessionFlags};
+use smb_proto::wire::{CloseRequest, Empty, LockRequest, Request, Response, SessionFlags};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::breaks::BreakQueue;
 use crate::client::Activity;
 use crate::error::Error;
 use crate::pool::BufferPool;
@@ -65,6 +66,7 @@ struct Shared {
     rearm: Notify,
     /// Where large frames are received.
     pool: BufferPool,
+    breaks: Arc<BreakQueue>,
 }
 
 struct State {
@@ -72,7 +74,7 @@ struct State {
     requests: HashMap<Token, oneshot::Sender<(RequestResult, Instant)>>,
     logins: HashMap<Token, oneshot::Sender<LoginResult>>,
     negotiated: Option<oneshot::Sender<Result<(), ConnectionError>>>,
-    breaks: mpsc::UnboundedSender<BreakBody>,
+    breaks: Arc<BreakQueue>,
     armed: Option<Instant>,
 }
 
@@ -96,21 +98,21 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Negotiates over a connected socket. Oplock and lease breaks go to `breaks`.
+    /// Negotiates over a connected socket.
     pub(crate) async fn establish(
         socket: TcpStream,
         config: ConnectionConfig,
         crypto: Arc<dyn CryptoProvider>,
-        breaks: mpsc::UnboundedSender<BreakBody>,
     ) -> Result<Self, ConnectionError> {
         let machine = Connection::new(config, crypto, Instant::now())?;
         let (sender, negotiated) = oneshot::channel();
+        let breaks = Arc::new(BreakQueue::default());
         let state = State {
             machine,
             requests: HashMap::new(),
             logins: HashMap::new(),
             negotiated: Some(sender),
-            breaks,
+            breaks: breaks.clone(),
             armed: None,
         };
         let shared = Arc::new(Shared {
@@ -118,6 +120,7 @@ impl Link {
             transmit: Notify::new(),
             rearm: Notify::new(),
             pool: BufferPool::new(),
+            breaks,
         });
         let (read, write) = socket.into_split();
         let tasks = vec![
@@ -157,13 +160,14 @@ impl Link {
         let (session_id, tree_id) = (chain.session_id, chain.tree_id);
         let lasts = |request: &Request| matches!(request, Request::ChangeNotify(_) | Request::Lock(_));
         let cancels = chain.requests.iter().any(lasts);
+        let unlock = chain.unlock();
         let shared = self.shared.clone();
         let mut state = self.shared.lock();
         let token = state.machine.send(Instant::now(), chain)?;
         let (sender, receiver) = oneshot::channel();
         state.requests.insert(token, sender);
         self.shared.after(state);
-        Ok(Waiter { shared, token: Some(token), receiver, session_id, tree_id, cancels })
+        Ok(Waiter { shared, token: Some(token), receiver, session_id, tree_id, cancels, unlock })
     }
 
     /// Sends a chain whose replies nobody needs.
@@ -202,6 +206,11 @@ impl Link {
         self.shared.lock().machine.closed().cloned()
     }
 
+    /// What the server takes back.
+    pub(crate) fn breaks(&self) -> &Arc<BreakQueue> {
+        &self.shared.breaks
+    }
+
     pub(crate) fn is_encrypted(&self, session_id: u64, tree_id: u32) -> bool {
         self.shared.lock().machine.is_encrypted(session_id, tree_id)
     }
@@ -217,6 +226,8 @@ pub(crate) struct Waiter {
     tree_id: u32,
     /// The server may work on it for ever, unless it is told that nobody waits.
     cancels: bool,
+    /// What gives back the ranges that it locks, if any.
+    unlock: Option<LockRequest>,
 }
 
 impl Future for Waiter {
@@ -251,6 +262,10 @@ impl Drop for Waiter {
                 (_, Some(file_id)) if !closed => {
                     (self.tree_id, Request::Close(CloseRequest { query_attributes: false, file_id }))
                 }
+                (Ok(Response::Lock(_)), _) => match self.unlock.take() {
+                    Some(unlock) => (self.tree_id, Request::Lock(unlock)),
+                    None => continue,
+                },
                 (Ok(Response::TreeConnect(_)), _) => (reply.tree_id, Request::TreeDisconnect(Empty)),
                 _ => continue,
             };
@@ -329,9 +344,12 @@ impl State {
                 }
             }
             Event::Break(body) => {
-                let _ = self.breaks.send(body);
+                if let Err(error) = self.breaks.push(body) {
+                    self.machine.close(error.into());
+                }
             }
             Event::Closed(error) => {
+                self.breaks.end();
                 tracing::debug!(%error, "connection closed");
                 if let Some(sender) = self.negotiated.take() {
                     let _ = sender.send(Err(error));

@@ -8,11 +8,12 @@ use smb_proto::fscc::{
 };
 use smb_proto::wire::{AccessMask, CreateDisposition, CreateOptions, FileId, fsctl};
 
+use crate::change::SetAttributes;
 use crate::error::{Error, Result};
 use crate::ioctl::{ioctl, is_unsupported, output};
 use crate::names::{InvalidName, name_from_wire, name_to_wire};
 use crate::open::OpenOptions;
-use crate::share::{SetAttributes, Share, close_related, expect};
+use crate::share::{Share, close_related, expect};
 
 /// Bytes of a reparse point at most ([MS-FSCC] 2.1.2.1).
 const LARGEST: u32 = 16 << 10;
@@ -68,7 +69,7 @@ impl Share {
     async fn reparse_point(&self, path: &str) -> Result<(ReparsePoint, bool)> {
         let max_output = self.inner.clamp(LARGEST, self.inner.max_transact);
         let get = ioctl(FileId::RELATED, fsctl::GET_REPARSE_POINT, Bytes::new(), max_output);
-        let chain = vec![OpenOptions::attributes().create(path)?, get, close_related()];
+        let chain = vec![self.inner.create(path, &OpenOptions::attributes())?, get, close_related()];
         let mut replies = self.chain("opening", chain).await?.into_iter();
         let directory = match replies.next().map(|reply| expect("opening", reply)) {
             Some(Ok(smb_proto::wire::Response::Create(created))) => {
@@ -119,8 +120,9 @@ impl Share {
         };
         let data = to_bytes(&symlink_to(target)?);
         let set = ioctl(FileId::RELATED, fsctl::SET_REPARSE_POINT, data, 0);
-        let replies =
-            self.chain("making the link", vec![options.create(path)?, set, close_related()]).await?;
+        let replies = self
+            .chain("making the link", vec![self.inner.create(path, &options)?, set, close_related()])
+            .await?;
         let Some(status) = replies.iter().map(|reply| reply.status).find(|status| status.is_error()) else {
             return Ok(());
         };

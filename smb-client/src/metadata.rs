@@ -1,7 +1,7 @@
 //! What a server says of a file and of its volume.
 
 use smb_proto::fscc::{AllInfo, DirectoryEntry, FileAttributes, FileTime, FullSizeInfo};
-use smb_proto::wire::{CreateResponse, FileTimes};
+use smb_proto::wire::{CloseResponse, CreateResponse, FileTimes};
 
 /// What a server says of a file or directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +70,12 @@ impl From<&DirectoryEntry> for Metadata {
 
 impl From<&CreateResponse> for Metadata {
     fn from(response: &CreateResponse) -> Self {
+        Self::new(response.times, response.end_of_file, response.allocation_size, response.attributes)
+    }
+}
+
+impl From<&CloseResponse> for Metadata {
+    fn from(response: &CloseResponse) -> Self {
         Self::new(response.times, response.end_of_file, response.allocation_size, response.attributes)
     }
 }

@@ -1,10 +1,9 @@
 //! How a file is opened.
 
 use smb_proto::fscc::FileAttributes;
-use smb_proto::wire::{
-    AccessMask, CreateDisposition, CreateOptions, CreateRequest, OplockLevel, Request, ShareAccess,
-};
+use smb_proto::wire::{AccessMask, CreateDisposition, CreateOptions, CreateRequest, Request, ShareAccess};
 
+use crate::lease::{LeaseRequest, Leasing};
 use crate::names::{InvalidName, path_to_wire};
 
 /// How a file is opened; the fields are those of [MS-SMB2] 2.2.13.
@@ -20,6 +19,9 @@ pub struct OpenOptions {
     pub options: CreateOptions,
     /// Attributes of a new file.
     pub attributes: FileAttributes,
+    /// What to keep of the file without asking again; [`crate::File::lease`] says what came of it. Servers without
+    /// leases are asked for an oplock, which allows as much or less.
+    pub lease: Option<LeaseRequest>,
 }
 
 impl OpenOptions {
@@ -31,6 +33,7 @@ impl OpenOptions {
             disposition: CreateDisposition::Open,
             options: CreateOptions::empty(),
             attributes: FileAttributes::empty(),
+            lease: None,
         }
     }
 
@@ -93,10 +96,16 @@ impl OpenOptions {
         Self { attributes, ..self }
     }
 
-    /// The request that opens `path`.
-    pub(crate) fn create(&self, path: &str) -> Result<Request, InvalidName> {
+    /// The same with this lease.
+    pub fn lease(self, lease: LeaseRequest) -> Self {
+        Self { lease: Some(lease), ..self }
+    }
+
+    /// The request that opens `path` on a connection that leases in this way.
+    pub(crate) fn create(&self, path: &str, leasing: Leasing) -> Result<Request, InvalidName> {
+        let (oplock, lease) = leasing.ask(self.lease, self.options);
         Ok(Request::Create(CreateRequest {
-            oplock: OplockLevel::None,
+            oplock,
             impersonation: 2,
             access: self.access,
             attributes: self.attributes,
@@ -104,7 +113,7 @@ impl OpenOptions {
             disposition: self.disposition,
             options: self.options,
             name: path_to_wire(path)?,
-            contexts: Vec::new(),
+            contexts: Vec::from_iter(lease),
         }))
     }
 }

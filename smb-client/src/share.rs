@@ -6,12 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smb_proto::conn::Reply;
 use smb_proto::fscc::{
-    AllInfo, AttributeTagInfo, BasicInfo, FileAttributes, FileTime, FullSizeInfo, RenameInfo, file_class,
-    from_bytes, to_bytes, volume_class,
+    AllInfo, AttributeTagInfo, FileAttributes, FullSizeInfo, file_class, from_bytes, volume_class,
 };
 use smb_proto::wire::{
-    AccessMask, CloseRequest, CreateDisposition, CreateOptions, CreateResponse, Empty, FileId, FileTimes,
-    InfoType, QueryInfoRequest, ReadRequest, Request, Response, SetInfoRequest, TreeConnectRequest, Wire,
+    AccessMask, CloseRequest, Empty, FileId, InfoType, QueryInfoRequest, ReadRequest, Request, Response,
+    SetInfoRequest, TreeConnectRequest, Wire,
 };
 
 use crate::client::ClientInner;
@@ -20,44 +19,10 @@ use crate::error::{Error, Result};
 use crate::file::File;
 use crate::link::{Failure, Waiter};
 use crate::metadata::{Metadata, Space};
-use crate::names::path_to_wire;
 use crate::open::OpenOptions;
 
 /// Enough for each fixed-size answer and any name.
 const QUERY_BYTES: u32 = 4096;
-
-/// What to change of a file; `None` leaves it as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SetAttributes {
-    /// When it was created.
-    pub created: Option<FileTime>,
-    /// When it was read last.
-    pub accessed: Option<FileTime>,
-    /// When its content changed last.
-    pub written: Option<FileTime>,
-    /// Its attributes; empty clears all.
-    pub attributes: Option<FileAttributes>,
-}
-
-impl SetAttributes {
-    fn to_info(self) -> BasicInfo {
-        let attributes = match self.attributes {
-            // Zero would mean "as it is".
-            Some(attributes) if attributes.is_empty() => FileAttributes::NORMAL,
-            Some(attributes) => attributes,
-            None => FileAttributes::empty(),
-        };
-        BasicInfo {
-            times: FileTimes {
-                created: self.created.unwrap_or_default(),
-                accessed: self.accessed.unwrap_or_default(),
-                written: self.written.unwrap_or_default(),
-                changed: FileTime::ZERO,
-            },
-            attributes,
-        }
-    }
-}
 
 /// A connected share. Paths have `/` between components and are relative to the share's root, the empty path.
 /// Clones share the tree connect.
@@ -141,6 +106,11 @@ impl ShareInner {
     pub(crate) fn post_close(&self, file_id: FileId) {
         let request = Request::Close(CloseRequest { query_attributes: false, file_id });
         self.client.link.post(self.client.chain(self.tree_id, vec![request]));
+    }
+
+    /// The request that opens `path`.
+    pub(crate) fn create(&self, path: &str, options: &OpenOptions) -> Result<Request> {
+        Ok(options.create(path, self.client.leasing)?)
     }
 
     /// A payload of at most `bytes` that the server's limit and credits allow.
@@ -270,9 +240,9 @@ impl Share {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn open(&self, path: &str, options: &OpenOptions) -> Result<File> {
-        let request = options.create(path)?;
+        let request = self.inner.create(path, options)?;
         match self.inner.request_one("opening", request).await? {
-            Response::Create(response) => Ok(File::new(self.inner.clone(), &response)),
+            Response::Create(response) => Ok(File::new(self.inner.clone(), &response, options)),
             _ => Err(Error::Malformed("another command's reply")),
         }
     }
@@ -282,10 +252,10 @@ impl Share {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn open_with_metadata(&self, path: &str, options: &OpenOptions) -> Result<(File, Metadata)> {
-        let create = options.create(path)?;
+        let create = self.inner.create(path, options)?;
         let mut replies = self.inner.request(vec![create, query_all(FileId::RELATED)]).await?.into_iter();
         let file = match replies.next().map(|reply| expect("opening", reply)) {
-            Some(Ok(Response::Create(response))) => File::new(self.inner.clone(), &response),
+            Some(Ok(Response::Create(response))) => File::new(self.inner.clone(), &response, options),
             Some(Err(error)) => return Err(error),
             _ => return Err(Error::Malformed("another command's reply")),
         };
@@ -309,7 +279,7 @@ impl Share {
     /// # Errors
     /// There is no such file, or the server is lost.
     pub async fn metadata(&self, path: &str) -> Result<Metadata> {
-        let create = OpenOptions::attributes().create(path)?;
+        let create = self.inner.create(path, &OpenOptions::attributes())?;
         let chain = vec![create, query_all(FileId::RELATED), close_related()];
         let mut replies = self.chain("opening", chain).await?.into_iter();
         let opened = replies.next();
@@ -333,103 +303,13 @@ impl Share {
 
     /// Asks for one piece of information by path.
     async fn query<T: Wire>(&self, operation: &'static str, path: &str, query: Request) -> Result<T> {
-        let chain = vec![OpenOptions::attributes().create(path)?, query, close_related()];
+        let chain = vec![self.inner.create(path, &OpenOptions::attributes())?, query, close_related()];
         let replies = self.chain(operation, chain).await?;
         match replies.into_iter().nth(1).map(|reply| expect(operation, reply)) {
             Some(Ok(Response::QueryInfo(body))) => Ok(from_bytes(&body.data)?),
             Some(Err(error)) => Err(error),
             _ => Err(Error::Malformed("another command's reply")),
         }
-    }
-
-    /// Makes a directory.
-    ///
-    /// # Errors
-    /// It exists, or the server refuses or is lost.
-    pub async fn create_dir(&self, path: &str) -> Result<Metadata> {
-        let options = OpenOptions {
-            disposition: CreateDisposition::Create,
-            options: CreateOptions::DIRECTORY_FILE,
-            ..OpenOptions::attributes()
-        };
-        let create = options.create(path)?;
-        let chain = vec![create, query_all(FileId::RELATED), close_related()];
-        let mut replies = self.chain("creating the directory", chain).await?.into_iter();
-        let created = replies.next().and_then(created);
-        match (created, replies.next().map(|reply| expect("querying", reply))) {
-            (_, Some(Ok(body))) => metadata_of(body),
-            (Some(created), _) => Ok(Metadata::from(&created)),
-            _ => Err(Error::Malformed("no reply")),
-        }
-    }
-
-    /// Removes a file.
-    ///
-    /// # Errors
-    /// It is a directory, or the server refuses or is lost.
-    pub async fn remove_file(&self, path: &str) -> Result<()> {
-        self.remove(path, CreateOptions::NON_DIRECTORY_FILE).await
-    }
-
-    /// Removes an empty directory.
-    ///
-    /// # Errors
-    /// It is no directory or not empty, or the server refuses or is lost.
-    pub async fn remove_dir(&self, path: &str) -> Result<()> {
-        self.remove(path, CreateOptions::DIRECTORY_FILE).await
-    }
-
-    /// Sets the disposition explicitly: with delete-on-close a server may report a directory that is not empty
-    /// only at the close, or never.
-    async fn remove(&self, path: &str, kind: CreateOptions) -> Result<()> {
-        let options = OpenOptions {
-            options: kind | CreateOptions::OPEN_REPARSE_POINT,
-            ..OpenOptions::existing(AccessMask::DELETE | AccessMask::READ_ATTRIBUTES)
-        };
-        let create = options.create(path)?;
-        let dispose = set_file_info(FileId::RELATED, file_class::DISPOSITION, Bytes::from_static(&[1]));
-        let replies = self.chain("removing", vec![create, dispose, close_related()]).await?;
-        check_all("removing", replies)
-    }
-
-    /// Renames within the share.
-    ///
-    /// # Errors
-    /// The new name exists and is not to be replaced, or the server refuses or is lost.
-    pub async fn rename(&self, from: &str, to: &str, replace: bool) -> Result<()> {
-        let options = OpenOptions {
-            options: CreateOptions::OPEN_REPARSE_POINT,
-            ..OpenOptions::existing(
-                AccessMask::DELETE | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE,
-            )
-        };
-        let create = options.create(from)?;
-        let info = to_bytes(&RenameInfo { replace, name: path_to_wire(to)? });
-        let rename = set_file_info(FileId::RELATED, file_class::RENAME, info);
-        let replies = self.chain("renaming", vec![create, rename, close_related()]).await?;
-        check_all("renaming", replies)
-    }
-
-    /// Changes times, attributes and, where given, the size; says what the file is like then.
-    ///
-    /// # Errors
-    /// The server refuses, or is lost.
-    pub async fn modify(&self, path: &str, size: Option<u64>, set: &SetAttributes) -> Result<Metadata> {
-        let mut options = OpenOptions {
-            options: CreateOptions::OPEN_REPARSE_POINT,
-            ..OpenOptions::existing(
-                AccessMask::WRITE_ATTRIBUTES | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE,
-            )
-        };
-        if size.is_some() {
-            options.access |= AccessMask::WRITE_DATA;
-            // The data of a link is not its target's.
-            options.options = CreateOptions::NON_DIRECTORY_FILE;
-        }
-        let mut chain = vec![options.create(path)?];
-        chain.extend(changes(FileId::RELATED, size, set));
-        chain.extend([query_all(FileId::RELATED), close_related()]);
-        changed(self.chain("changing", chain).await?)
     }
 
     /// How full the volume is.
@@ -457,60 +337,4 @@ impl Share {
             Err(_) => Err(Error::refused(operation, first.status)),
         }
     }
-}
-
-impl File {
-    /// Changes times, attributes and, where given, the size; says what the file is like then.
-    ///
-    /// # Errors
-    /// The file is open without the access that this takes, or the server refuses or is lost.
-    pub async fn modify(&self, size: Option<u64>, set: &SetAttributes) -> Result<Metadata> {
-        let mut chain = changes(self.id(), size, set);
-        chain.push(query_all(self.id()));
-        changed(self.share().request(chain).await?)
-    }
-}
-
-/// The requests that make a change.
-fn changes(file_id: FileId, size: Option<u64>, set: &SetAttributes) -> Vec<Request> {
-    let mut requests = Vec::new();
-    if let Some(size) = size {
-        let data = Bytes::copy_from_slice(&size.to_le_bytes());
-        requests.push(set_file_info(file_id, file_class::END_OF_FILE, data));
-    }
-    if *set != SetAttributes::default() {
-        requests.push(set_basic(file_id, set));
-    }
-    requests
-}
-
-pub(crate) fn set_basic(file_id: FileId, set: &SetAttributes) -> Request {
-    set_file_info(file_id, file_class::BASIC, to_bytes(&set.to_info()))
-}
-
-/// The metadata at the end of a chain in which nothing may fail but the close.
-fn changed(replies: Vec<Reply>) -> Result<Metadata> {
-    for reply in replies {
-        if let Response::QueryInfo(body) = expect("changing", reply)? {
-            return Ok(Metadata::from(&from_bytes::<AllInfo>(&body.data)?));
-        }
-    }
-    Err(Error::Malformed("another command's reply"))
-}
-
-fn created(reply: Reply) -> Option<CreateResponse> {
-    match reply.body {
-        Ok(Response::Create(created)) => Some(created),
-        _ => None,
-    }
-}
-
-/// The first refusal in a chain. What failed only because something before it did is not the reason.
-fn check_all(operation: &'static str, replies: Vec<Reply>) -> Result<()> {
-    for reply in replies {
-        if reply.body.is_err() || reply.status.is_error() {
-            return Err(Error::refused(operation, reply.status));
-        }
-    }
-    Ok(())
 }

@@ -7,10 +7,11 @@ use smb_proto::NtStatus;
 use smb_proto::conn::Reply;
 use smb_proto::wire::{CreateDisposition, FileId, Request, Response, WriteRequest};
 
+use crate::change::{SetAttributes, set_basic};
 use crate::error::{Error, Result};
 use crate::metadata::Metadata;
 use crate::open::OpenOptions;
-use crate::share::{SetAttributes, Share, close_related, expect, read, set_basic};
+use crate::share::{Share, close_related, expect, read};
 
 /// What goes through one credit, and with open and close in one frame.
 const SMALL: usize = 64 << 10;
@@ -40,7 +41,7 @@ impl Share {
     pub async fn read_start(&self, path: &str, length: u32) -> Result<FileStart> {
         let length = self.inner.clamp(length.max(1), self.inner.max_read);
         let read = read(FileId::RELATED, 0, length);
-        let chain = vec![OpenOptions::read().create(path)?, read, close_related()];
+        let chain = vec![self.inner.create(path, &OpenOptions::read())?, read, close_related()];
         let mut replies = self.chain("opening", chain).await?.into_iter();
         let metadata = match replies.next().map(|reply| expect("opening", reply)) {
             Some(Ok(Response::Create(created))) => Metadata::from(&created),
@@ -85,7 +86,7 @@ impl Share {
         let options = OpenOptions::write().disposition(CreateDisposition::OverwriteIf);
         if data.len() <= self.small() {
             let length = data.len();
-            let mut chain = vec![options.create(path)?];
+            let mut chain = vec![self.inner.create(path, &options)?];
             chain.extend(write_related(data)?);
             chain.push(close_related());
             return all_written(&self.chain("writing", chain).await?, length);
@@ -104,7 +105,8 @@ impl Share {
     /// It exists ([`NtStatus::OBJECT_NAME_COLLISION`]), it is too large, or the server refuses or is lost.
     pub async fn create_whole(&self, path: &str, data: Bytes, set: &SetAttributes) -> Result<()> {
         let length = data.len();
-        let mut chain = vec![OpenOptions::write().disposition(CreateDisposition::Create).create(path)?];
+        let options = OpenOptions::write().disposition(CreateDisposition::Create);
+        let mut chain = vec![self.inner.create(path, &options)?];
         chain.extend(write_related(data)?);
         if *set != SetAttributes::default() {
             chain.push(set_basic(FileId::RELATED, set));

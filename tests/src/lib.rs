@@ -14,10 +14,12 @@
 #![allow(clippy::missing_panics_doc)]
 
 mod address;
+mod another;
 mod conf;
 mod content;
 mod impacket;
 mod impostor;
+mod lab;
 mod mount;
 mod process;
 mod relay;
@@ -25,9 +27,11 @@ mod samba;
 mod user;
 
 pub use address::free_address;
+pub use another::overwrite;
 pub use content::{Content, sha256, sha256_file};
 pub use impacket::Impacket;
 pub use impostor::{Answer, Impostor, Lie, Manner, listing};
+pub use lab::{SambaVersion, find_tool};
 pub use mount::{Mount, MountBuilder, sharefs_binary};
 pub use process::{Group, find_program, wait_until};
 pub use relay::Relay;

@@ -1,10 +1,12 @@
 //! Names to inodes, attributes, and room on the share.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use smb_proto::fscc::{FileAttributes, FileTime};
 
-use super::{Attr, Entry, Filesystem, SetAttrs, Space, TimeChange, handle_gone, is_missing};
+use super::{Attr, Entry, Filesystem, SetAttrs, Space, TimeChange, is_missing};
+use crate::content::{Backing, handle_gone};
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::Fh;
 use crate::inode::{Ino, Stamp};
@@ -61,18 +63,22 @@ impl Filesystem {
     /// # Errors
     /// ENOENT or ESTALE if it is gone; what the server says.
     pub async fn getattr(&self, ino: Ino, fh: Option<Fh>) -> FsResult<Attr> {
-        let (known, asked) = {
+        let (known, asked, content) = {
             let inodes = self.inodes();
             inodes.node(ino)?;
-            (inodes.known(ino, Instant::now()), inodes.stamp())
+            (inodes.known(ino, Instant::now()), inodes.stamp(), inodes.content_of(ino))
         };
         if let Some((attr, valid)) = known
-            && !valid.is_zero()
+            // What is written and not sent, nobody but us can tell.
+            && (!valid.is_zero() || content.as_ref().is_some_and(|content| content.is_dirty()))
         {
             return Ok(self.presented(ino, &attr));
         }
         let attr = self.ask(ino, fh).await?;
         self.inodes().learn(ino, attr, asked, Instant::now());
+        if let Some(content) = content {
+            content.compare(&attr);
+        }
         Ok(self.presented(ino, &attr))
     }
 
@@ -106,15 +112,32 @@ impl Filesystem {
         if request.is_empty() {
             return self.getattr(ino, fh).await;
         }
-        let ordering = self.inodes().node(ino)?.ordering.clone();
-        let _alone = match request.size {
-            Some(_) => Some(ordering.write().await),
-            None => None,
+        let attr = match request.size {
+            Some(size) => self.resize(ino, fh, size, &request).await?,
+            None => {
+                let asked = self.inodes().stamp();
+                let attr = self.apply(ino, fh, &request).await?;
+                self.applied(ino, attr, asked);
+                attr
+            }
         };
-        let asked = self.inodes().stamp();
-        let attr = self.apply(ino, fh, &request).await?;
-        self.applied(ino, attr, asked);
+        if request.written.is_some()
+            && let Some(content) = self.inodes().content_of(ino)
+        {
+            content.time_was_set(&attr);
+        }
         Ok(self.presented(ino, &attr))
+    }
+
+    async fn resize(&self, ino: Ino, fh: Option<Fh>, size: u64, request: &SetAttr) -> FsResult<RemoteAttr> {
+        let content = self.inodes().content(ino, &self.common)?;
+        let _alone = content.ordering.write().await;
+        content.before_resize(size).await;
+        let asked = self.inodes().stamp();
+        let attr = self.apply(ino, fh, request).await?;
+        content.resized(size);
+        self.applied(ino, attr, asked);
+        Ok(attr)
     }
 
     /// Room on the share.
@@ -138,6 +161,19 @@ impl Filesystem {
         Ok(Entry { attr: self.presented(ino, &attr) })
     }
 
+    /// The same; a new inode gets the number `new`, which was reserved.
+    pub(super) fn enter_as(
+        &self,
+        new: Ino,
+        parent: Ino,
+        name: &str,
+        attr: RemoteAttr,
+        asked: Stamp,
+    ) -> FsResult<Entry> {
+        let ino = self.inodes().looked_up_as(new, parent, name, attr, asked, Instant::now())?;
+        Ok(Entry { attr: self.presented(ino, &attr) })
+    }
+
     /// Keep the answer to our own change, and stop believing what was asked before it.
     pub(super) fn applied(&self, ino: Ino, attr: RemoteAttr, asked: Stamp) {
         let place = {
@@ -156,19 +192,26 @@ impl Filesystem {
     /// The handle matters for times: a server sets the time of last change when a handle that has written is
     /// closed, unless the time was set through that very handle.
     pub(super) async fn apply(&self, ino: Ino, fh: Option<Fh>, request: &SetAttr) -> FsResult<RemoteAttr> {
-        let own = fh.and_then(|fh| self.files.get(fh).ok()).filter(|file| file.ino == ino);
-        for file in own.into_iter().chain(self.files.of(ino)).filter(|file| file.access.write) {
-            let closed = file.closed.read().await;
+        for backing in self.backings(ino, fh, true) {
+            let closed = backing.closed.read().await;
             if *closed {
                 continue;
             }
-            let answer = self.remote.set_attr_handle(file.remote, request).await;
+            let answer = self.remote.set_attr_handle(backing.handle, request).await;
             if !handle_gone(&answer) {
                 return Ok(answer?);
             }
         }
         let path = self.inodes().path(ino)?;
-        Ok(self.remote.set_attr(&path, request).await?)
+        Ok(self.remote.set_attr(self.at(&path), request).await?)
+    }
+
+    /// The server's opens of an inode, first that of a handle if the caller has one.
+    fn backings(&self, ino: Ino, fh: Option<Fh>, writing: bool) -> Vec<Arc<Backing>> {
+        let own = fh.and_then(|fh| self.files.get(fh).ok()).filter(|file| file.ino == ino);
+        let own = own.map(|file| file.backing.clone()).filter(|backing| backing.access.write || !writing);
+        let all = self.inodes().content_of(ino).map(|content| content.backings(writing)).unwrap_or_default();
+        own.into_iter().chain(all).collect()
     }
 
     /// The attributes to set for permission bits; `None` if they already say it.
@@ -187,13 +230,12 @@ impl Filesystem {
 
     /// Ask the server, through a handle if there is one.
     async fn ask(&self, ino: Ino, fh: Option<Fh>) -> FsResult<RemoteAttr> {
-        let own = fh.and_then(|fh| self.files.get(fh).ok()).filter(|file| file.ino == ino);
-        for file in own.into_iter().chain(self.files.of(ino)) {
-            let closed = file.closed.read().await;
+        for backing in self.backings(ino, fh, false) {
+            let closed = backing.closed.read().await;
             if *closed {
                 continue;
             }
-            let answer = self.remote.attr(file.remote).await;
+            let answer = self.remote.attr(backing.handle).await;
             if !handle_gone(&answer) {
                 return Ok(answer?);
             }

@@ -22,7 +22,7 @@ impl Filesystem {
             }
             inodes.path(ino)?
         };
-        let remote = self.remote.open_dir(&path).await?;
+        let (remote, _) = self.remote.open_dir(&path, None).await?;
         Ok(self.dirs.insert(ino, OpenDir::new(ino, remote)))
     }
 
@@ -91,7 +91,7 @@ impl Filesystem {
 
     async fn rewind(&self, dir: &OpenDir, cursor: &mut Cursor) -> FsResult<()> {
         let path = self.inodes().path(dir.ino)?;
-        let remote = self.remote.open_dir(&path).await?;
+        let (remote, _) = self.remote.open_dir(&path, None).await?;
         let old = std::mem::replace(cursor, Cursor::new(remote));
         if let Some(old) = old.remote
             && let Err(error) = self.remote.close(old).await

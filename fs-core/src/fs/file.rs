@@ -1,20 +1,21 @@
 //! Open files and their data.
 
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, stream};
-use smb_proto::NtStatus;
+use bytes::Bytes;
 
-use super::{Closing, Create, Entry, Filesystem, OpenFlags, WriteAt, log_lost, name_taken};
+use super::{Closing, Create, Entry, Filesystem, OpenFlags, OpenHints, WriteAt, log_lost, name_taken};
+use crate::content::pattern::Pattern;
+use crate::content::{CacheMode, Content, Served};
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::{Fh, OpenFile};
-use crate::inode::Ino;
+use crate::inode::{Ino, Stamp};
 use crate::name;
-use crate::remote::{Access, Disposition, FileKind, OpenHow, Opened, RemoteAttr, SetAttr};
+use crate::remote::{Access, Disposition, FileKind, LeaseKey, OpenHow, Opened, SetAttr};
 
-/// Requests under way at once for one read larger than the server's limit.
-const READS_AT_ONCE: usize = 8;
+/// A reader is run ahead of by at most this part of the memory.
+const AHEAD_SHARE: u64 = 4;
 
 impl Filesystem {
     /// Open a file.
@@ -25,7 +26,7 @@ impl Filesystem {
         if flags.write || flags.truncate {
             self.writable()?;
         }
-        let path = {
+        let (path, content, asked) = {
             // Counted from now on, so that an unlink from now on keeps the file.
             let mut inodes = self.inodes();
             if inodes.node(ino)?.kind == FileKind::Directory {
@@ -33,13 +34,12 @@ impl Filesystem {
             }
             let path = inodes.path(ino)?;
             inodes.opened(ino)?;
-            path
+            (path, inodes.content(ino, &self.common)?, inodes.stamp())
         };
         let count = OpenCount { fs: self, ino };
         let how = how(flags, Disposition::Open, false);
-        let asked = self.inodes().stamp();
-        let result = match self.remote.open(&path, &how).await {
-            Ok(opened) => self.keep(ino, opened, &how, flags, asked).await,
+        let result = match content.open(&path, &how, self.parent_key(ino), self.leases()).await {
+            Ok(served) => self.keep(&content, served, how.access, flags, asked).await,
             Err(error) => Err(error.into()),
         };
         match &result {
@@ -49,6 +49,15 @@ impl Filesystem {
         result
     }
 
+    /// What the adapter may do with an open file.
+    ///
+    /// # Errors
+    /// EBADF.
+    pub fn hints(&self, fh: Fh) -> FsResult<OpenHints> {
+        let file = self.files.get(fh)?;
+        Ok(OpenHints { keep_cache: file.unchanged, direct: file.direct })
+    }
+
     /// Create a file, or open it if it exists and `create` is not exclusive.
     ///
     /// # Errors
@@ -56,24 +65,29 @@ impl Filesystem {
     pub async fn create(&self, parent: Ino, name: &str, create: &Create) -> FsResult<(Entry, Fh)> {
         self.writable()?;
         let name = name::checked(name)?;
-        let (path, asked) = {
-            let inodes = self.inodes();
-            (inodes.path(parent)?.child(name), inodes.stamp())
+        let (path, asked, new, known) = {
+            let mut inodes = self.inodes();
+            let known = inodes.child(parent, name);
+            (inodes.path(parent)?.child(name), inodes.stamp(), inodes.reserve(), known)
         };
         let disposition = if create.exclusive { Disposition::Create } else { Disposition::OpenOrCreate };
         let read_only = create.mode & 0o200 == 0 && self.options().file_mode & 0o200 != 0;
+        let key = LeaseKey(known.unwrap_or(new).0);
+        let creating = self.creating(key);
         let how = how(create.open, disposition, read_only);
-        let opened = self.remote.open(&path, &how).await.map_err(name_taken)?;
-        let entered = self.enter(parent, name, opened.attr, asked).and_then(|entry| {
+        let asked_how = OpenHow { lease: self.lease_for(key, parent), ..how };
+        let opened = self.remote.open(&path, &asked_how).await.map_err(name_taken)?;
+        let entered = self.enter_as(new, parent, name, opened.attr, asked).and_then(|entry| {
             let mut inodes = self.inodes();
+            let content = inodes.content(entry.attr.ino, &self.common)?;
             inodes.opened(entry.attr.ino)?;
             if opened.created {
                 inodes.changed_entry(parent);
             }
-            Ok(entry)
+            Ok((entry, content))
         });
-        let entry = match entered {
-            Ok(entry) => entry,
+        let (entry, content) = match entered {
+            Ok(entered) => entered,
             Err(error) => {
                 self.close_unused(opened).await;
                 return Err(error);
@@ -82,7 +96,11 @@ impl Filesystem {
         self.overtake(parent, name);
         let ino = entry.attr.ino;
         let count = OpenCount { fs: self, ino };
-        match self.keep(ino, opened, &how, create.open, asked).await {
+        let served = content.adopt_opened(opened, &how, key);
+        if let Some(broken) = creating.broken() {
+            self.break_lease(&content, broken).await;
+        }
+        match self.keep(&content, served, how.access, create.open, asked).await {
             Ok(fh) => {
                 count.keep();
                 Ok((Entry { attr: self.presented(ino, &opened.attr) }, fh))
@@ -95,6 +113,15 @@ impl Filesystem {
         }
     }
 
+    /// Read what is held in memory; `None` if that is not all of it, or not allowed: then [`Self::read`] tells.
+    pub fn try_read(&self, fh: Fh, offset: u64, len: u32) -> Option<Bytes> {
+        let file = self.files.get(fh).ok()?;
+        if !file.access.read || file.through {
+            return None;
+        }
+        file.content.read_held(&file.pattern, &file.backing, offset, len)
+    }
+
     /// Read. Shorter than asked only at the end of the file.
     ///
     /// # Errors
@@ -104,94 +131,80 @@ impl Filesystem {
         if !file.access.read {
             return Err(FsError::local(errno::EBADF, "not open for reading"));
         }
-        let chunk = self.remote.limits().max_read.max(1);
-        if len <= chunk {
-            return self.read_chunk(&file, offset, len).await;
-        }
-        let starts = (0..len).step_by(chunk as usize);
-        let mut chunks =
-            stream::iter(starts)
-                .map(|start| {
-                    let want = chunk.min(len - start);
-                    let file = &file;
-                    async move {
-                        (want, self.read_chunk(file, offset.saturating_add(u64::from(start)), want).await)
-                    }
-                })
-                .buffered(READS_AT_ONCE);
-        let mut data = BytesMut::with_capacity(len as usize);
-        while let Some((want, chunk)) = chunks.next().await {
-            let chunk = chunk?;
-            data.extend_from_slice(&chunk);
-            if chunk.len() < want as usize {
-                break;
-            }
-        }
-        Ok(data.freeze())
+        file.content.read(&file.pattern, &file.backing, offset, len).await
     }
 
-    /// Write, and answer with the number of bytes that are on the server: all, or fewer if an error came in
-    /// between.
+    /// Take a write into memory, where the lease allows it and there is room; `None` otherwise: then
+    /// [`Self::write`] does it. Must be called within the runtime.
+    pub fn try_write(&self, fh: Fh, at: WriteAt, data: &[u8]) -> Option<u32> {
+        let file = self.files.get(fh).ok()?;
+        if !file.access.write || file.through {
+            return None;
+        }
+        let len = u32::try_from(data.len()).ok()?;
+        let (end, first) = file.content.write_held(at.offset(), data)?;
+        if first {
+            self.note_written(file.ino, end);
+        }
+        Some(len)
+    }
+
+    /// Write, and answer with the number of bytes that were taken, into memory where the lease allows it and to the
+    /// server otherwise: all, or fewer if an error came in between.
     ///
     /// # Errors
-    /// EBADF; EFBIG; EIO without a connection; what the server says, if nothing was written.
+    /// EBADF; EFBIG; EIO without a connection; what the server says, if nothing was written; the error of an earlier
+    /// write that was taken into memory.
     pub async fn write(&self, fh: Fh, at: WriteAt, data: Bytes) -> FsResult<u32> {
         let file = self.files.get(fh)?;
         if !file.access.write {
             return Err(FsError::local(errno::EBADF, "not open for writing"));
         }
-        let ordering = self.inodes().node(file.ino)?.ordering.clone();
-        let result = match at {
-            WriteAt::Offset(offset) => {
-                let _shared = ordering.read().await;
-                self.write_chunks(&file, offset, data).await
+        let len = data.len();
+        let mut result = file.content.write(&file.backing, at.offset(), data, file.through).await;
+        if let WriteAt::Cached(_) = at {
+            if let Ok((_, written)) = result
+                && (written as usize) < len
+            {
+                result = Err(FsError::local(errno::EIO, "a mapping could be written back in part only"));
             }
-            WriteAt::Cached(offset) => {
-                let _shared = ordering.read().await;
-                let len = data.len();
-                match self.write_chunks(&file, offset, data).await {
-                    Ok(written) if (written as usize) < len => {
-                        Err(FsError::local(errno::EIO, "a mapping could be written back in part only"))
-                    }
-                    result => result,
-                }
+            if let Err(error) = &result {
+                file.content.keep_error(error);
             }
-            WriteAt::End => {
-                let _alone = ordering.write().await;
-                let end = self.remote.attr(file.remote).await?.size;
-                self.write_chunks(&file, end, data).await
-            }
-        };
-        if let (WriteAt::Cached(_), Err(error)) = (at, &result) {
-            file.keep_error(error);
         }
-        result
+        if let Ok((end, _)) = result {
+            self.note_written(file.ino, end);
+        } else {
+            // Even a write that failed may have changed the file.
+            self.note_written(file.ino, 0);
+        }
+        result.map(|(_, written)| written)
     }
 
-    /// close(2) of one descriptor: tells an error that nobody was told yet. What was written is on the server
-    /// already.
+    /// close(2) of one descriptor: when this answers, what was written is on the server.
     ///
     /// # Errors
-    /// EBADF; a kept error.
+    /// EBADF; the error of a write that nobody was told yet.
     pub async fn flush(&self, fh: Fh) -> FsResult<()> {
-        self.files.get(fh)?.take_error()
+        let file = self.files.get(fh)?;
+        if file.access.write { self.write_back(&file.content).await } else { Ok(()) }
     }
 
     /// Have the server put the file on stable storage.
     ///
     /// # Errors
-    /// EBADF; a kept error; what the server says.
+    /// EBADF; the error of a write that nobody was told yet; what the server says.
     pub async fn fsync(&self, fh: Fh) -> FsResult<()> {
         let file = self.files.get(fh)?;
-        file.take_error()?;
+        self.write_back(&file.content).await?;
         if file.access.write {
-            return Ok(self.remote.flush(file.remote).await?);
+            return Ok(self.remote.flush(file.backing.handle).await?);
         }
         // A server flushes only through a handle that may write. If we have none, nothing of ours is unflushed.
-        for other in self.files.of(file.ino).iter().filter(|other| other.access.write) {
-            let closed = other.closed.read().await;
+        for backing in file.content.backings(true) {
+            let closed = backing.closed.read().await;
             if !*closed {
-                return Ok(self.remote.flush(other.remote).await?);
+                return Ok(self.remote.flush(backing.handle).await?);
             }
         }
         Ok(())
@@ -205,88 +218,81 @@ impl Filesystem {
         let file = self.files.remove(fh)?;
         let _closing = Closing::begin(&self.closing);
         let count = OpenCount { fs: self, ino: file.ino };
-        let result = self.close(&file).await;
-        if let Err(error) = &result {
-            log_lost("closing a file failed", fh, error);
+        if file.access.write {
+            // A mapping is written back after its descriptor is closed.
+            file.content.drain().await;
+        }
+        let asked = self.inodes().stamp();
+        let result = file.content.close(&file.backing).await;
+        match result {
+            Ok(Some(attr)) => self.inodes().learn(file.ino, attr, asked, Instant::now()),
+            Ok(None) => {}
+            Err(ref error) => log_lost("closing a file failed", fh, &error.clone().into()),
+        }
+        if self.inodes().node(file.ino).is_ok_and(|node| node.doomed) {
+            file.content.close_idle(Instant::now()).await;
+        }
+        if let Err(error) = file.content.take_error() {
+            log_lost("an error of writing found nobody to be told", fh, &error);
         }
         count.close().await;
-        result
+        Ok(result.map(drop)?)
+    }
+
+    /// Write all that is held of a file, and tell what went wrong.
+    pub(super) async fn write_back(&self, content: &Arc<Content>) -> FsResult<()> {
+        if content.is_dirty() {
+            let _alone = content.ordering.write().await;
+            content.drain().await;
+        }
+        content.take_error()?;
+        content.settle_time().await
     }
 
     /// Make an open of the server a handle of ours. On failure the open is undone, but not its count.
     async fn keep(
         &self,
-        ino: Ino,
-        opened: Opened,
-        how: &OpenHow,
+        content: &Arc<Content>,
+        served: Served,
+        access: Access,
         flags: OpenFlags,
-        asked: crate::inode::Stamp,
+        asked: Stamp,
     ) -> FsResult<Fh> {
-        if !self.inodes().node(ino).is_ok_and(|node| node.is(&opened.attr)) {
-            self.close_unused(opened).await;
-            return Err(FsError::stale());
+        let ino = content.ino;
+        let Served { backing, unchanged, opened } = served;
+        if let Some(opened) = &opened {
+            let same = self.inodes().node(ino).is_ok_and(|node| node.is(&opened.attr));
+            if !same {
+                self.close_backing(content, &backing).await;
+                return Err(FsError::stale());
+            }
+            self.inodes().learn(ino, opened.attr, asked, Instant::now());
         }
-        self.inodes().learn(ino, opened.attr, asked, Instant::now());
+        let is_new = opened.as_ref().is_some_and(|opened| opened.created);
         if flags.truncate
-            && !opened.created
-            && opened.attr.size > 0
-            && let Err(error) = self.empty(ino, opened).await
+            && !is_new
+            && let Err(error) = self.empty(content, &backing).await
         {
-            self.close_unused(opened).await;
+            self.close_backing(content, &backing).await;
             return Err(error);
         }
-        let file = OpenFile::new(ino, opened.handle, how.access);
+        let pattern = Mutex::new(Pattern::new(self.common.budget.limit() / AHEAD_SHARE));
+        let through = flags.sync || flags.direct || self.options.cache == CacheMode::None;
+        let direct = !content.caching().read;
+        let content = content.clone();
+        let file = OpenFile { ino, content, backing, access, through, direct, unchanged, pattern };
         Ok(self.files.insert(ino, file))
     }
 
-    async fn empty(&self, ino: Ino, opened: Opened) -> FsResult<RemoteAttr> {
-        let ordering = self.inodes().node(ino)?.ordering.clone();
-        let _alone = ordering.write().await;
+    async fn empty(&self, content: &Arc<Content>, backing: &crate::content::Backing) -> FsResult<()> {
+        let _alone = content.ordering.write().await;
+        content.before_resize(0).await;
         let asked = self.inodes().stamp();
         let change = SetAttr { size: Some(0), ..SetAttr::default() };
-        let attr = self.remote.set_attr_handle(opened.handle, &change).await?;
-        self.applied(ino, attr, asked);
-        Ok(attr)
-    }
-
-    async fn read_chunk(&self, file: &OpenFile, offset: u64, len: u32) -> FsResult<Bytes> {
-        match self.remote.read(file.remote, offset, len).await {
-            Ok(mut data) => {
-                data.truncate(len as usize);
-                Ok(data)
-            }
-            Err(error) if error.is(NtStatus::END_OF_FILE) => Ok(Bytes::new()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// In order, so that what is written before an error is a prefix.
-    async fn write_chunks(&self, file: &OpenFile, offset: u64, data: Bytes) -> FsResult<u32> {
-        let len = u32::try_from(data.len()).map_err(|_| FsError::local(errno::EINVAL, "too much at once"))?;
-        let limit = i64::MAX as u64;
-        if offset.checked_add(u64::from(len)).is_none_or(|end| end > limit) {
-            return Err(FsError::local(errno::EFBIG, "past the largest size a file can have"));
-        }
-        let chunk = self.remote.limits().max_write.max(1) as usize;
-        let mut rest = data;
-        let mut written = 0;
-        while !rest.is_empty() {
-            let part = rest.split_to(chunk.min(rest.len()));
-            let count = part.len() as u32;
-            let result = self.remote.write(file.remote, offset + u64::from(written), part).await;
-            // Even a write that failed may have changed the file.
-            let done = if result.is_ok() { written + count } else { written };
-            self.note_written(file.ino, offset + u64::from(done));
-            match result {
-                Ok(()) => written = done,
-                Err(error) if written == 0 => return Err(error.into()),
-                Err(error) => {
-                    tracing::warn!(ino = file.ino.0, %error, written, "a write was cut short");
-                    break;
-                }
-            }
-        }
-        Ok(written)
+        let attr = self.remote.set_attr_handle(backing.handle, &change).await?;
+        content.resized(0);
+        self.applied(content.ino, attr, asked);
+        Ok(())
     }
 
     fn note_written(&self, ino: Ino, end: u64) {
@@ -300,11 +306,10 @@ impl Filesystem {
         }
     }
 
-    async fn close(&self, file: &OpenFile) -> FsResult<()> {
-        let mut closed = file.closed.write().await;
-        *closed = true;
-        drop(closed);
-        Ok(self.remote.close(file.remote).await?)
+    async fn close_backing(&self, content: &Content, backing: &Arc<crate::content::Backing>) {
+        if let Err(error) = content.close(backing).await {
+            tracing::warn!(%error, "closing an unused handle failed");
+        }
     }
 
     async fn close_unused(&self, opened: Opened) {
@@ -351,5 +356,6 @@ fn how(flags: OpenFlags, disposition: Disposition, new_read_only: bool) -> OpenH
         kind: Some(FileKind::File),
         new_read_only,
         write_through: flags.sync,
+        lease: None,
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
@@ -18,7 +18,7 @@ use super::{Entry, Filesystem, RenameFlags, is_missing, name_taken};
 use crate::error::{FsError, FsResult, errno};
 use crate::inode::Ino;
 use crate::name::{self, RemotePath};
-use crate::remote::{FileKind, RemoteAttr, RemoteError, RemoteResult, SetAttr};
+use crate::remote::{FileKind, Place, RemoteAttr, RemoteError, RemoteResult, SetAttr};
 
 /// What hidden names begin with; sixteen hexadecimal digits follow.
 const HIDDEN_PREFIX: &str = ".sharefs-deleted-";
@@ -55,7 +55,7 @@ impl Filesystem {
             let inodes = self.inodes();
             (inodes.path(parent)?.child(name), inodes.stamp())
         };
-        let attr = self.remote.mkdir(&path).await.map_err(name_taken)?;
+        let attr = self.remote.mkdir(self.at(&path)).await.map_err(name_taken)?;
         let entry = self.enter(parent, name, attr, asked)?;
         self.inodes().changed_entry(parent);
         self.overtake(parent, name);
@@ -80,6 +80,7 @@ impl Filesystem {
             }
             _ => {
                 let kind = child.map_or(FileKind::File, |(_, kind)| kind);
+                self.let_go(child).await;
                 self.remove(&path, kind).await?;
                 self.gone(child);
             }
@@ -143,7 +144,7 @@ impl Filesystem {
                 (true, false) => return Err(FsError::local(errno::ENOTDIR, "a directory replaces no file")),
                 (false, true) => return Err(FsError::local(errno::EISDIR, "a file replaces no directory")),
                 (false, false) if target_open => hidden = Some((ino, self.move_aside(&to).await?)),
-                (false, false) => {}
+                (false, false) => self.let_go(target).await,
             }
         }
         let mut result = self.rename_on_server(&from, &to, replace).await;
@@ -202,6 +203,13 @@ impl Filesystem {
         }
     }
 
+    /// A path with the leases that this mount holds there.
+    pub(super) fn at<'a>(&self, path: &'a RemotePath) -> Place<'a> {
+        let (ino, parent) = self.inodes().walk(path);
+        let key = |ino: Option<Ino>| ino.and_then(|ino| self.key_of(ino));
+        Place { path, key: key(ino), parent: key(parent) }
+    }
+
     /// The path of an entry, its inode if known, and whether we have it open.
     #[allow(clippy::type_complexity, reason = "three results of one locked look, used at once")]
     fn find(&self, parent: Ino, name: &str) -> FsResult<(RemotePath, Option<(Ino, FileKind)>, bool)> {
@@ -235,6 +243,14 @@ impl Filesystem {
         self.overtake(parent, name);
     }
 
+    /// Close what is open for nobody: the server would keep the name for it.
+    async fn let_go(&self, child: Option<(Ino, FileKind)>) {
+        let content = child.and_then(|(ino, _)| self.inodes().content_of(ino));
+        if let Some(content) = content {
+            content.close_idle(Instant::now()).await;
+        }
+    }
+
     fn gone(&self, child: Option<(Ino, FileKind)>) {
         if let Some((ino, _)) = child {
             self.inodes().detach(ino);
@@ -255,7 +271,7 @@ impl Filesystem {
         let mut attempts = HIDDEN_ATTEMPTS;
         loop {
             let aside = sibling(path, &self.hidden.draw());
-            match self.remote.rename(path, &aside, false).await {
+            match self.remote.rename(self.at(path), self.at(&aside), false).await {
                 Ok(()) => return Ok(aside),
                 Err(error) if attempts > 1 && error.is(NtStatus::OBJECT_NAME_COLLISION) => attempts -= 1,
                 Err(error) => return Err(error.into()),
@@ -264,20 +280,20 @@ impl Filesystem {
     }
 
     async fn move_back(&self, aside: &RemotePath, to: &RemotePath) {
-        if let Err(error) = self.remote.rename(aside, to, false).await {
+        if let Err(error) = self.remote.rename(self.at(aside), self.at(to), false).await {
             tracing::error!(%aside, %to, %error, "a file that was to be replaced could not be put back");
         }
     }
 
     /// Delete, also a file that is READONLY: to POSIX, deleting is a matter of the directory.
     async fn remove(&self, path: &RemotePath, kind: FileKind) -> FsResult<()> {
-        let error = match self.remote.remove(path, kind).await {
+        let error = match self.remote.remove(self.at(path), kind).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
         match self.clear_read_only(path, &error).await {
             Some(attr) => {
-                let again = self.remote.remove(path, kind).await;
+                let again = self.remote.remove(self.at(path), kind).await;
                 self.restore_on_error(path, &attr, again).await
             }
             None => Err(error.into()),
@@ -291,9 +307,9 @@ impl Filesystem {
                 self.end_listing(&dir).await;
             }
         }
-        match self.remote.remove(path, FileKind::Directory).await {
+        match self.remote.remove(self.at(path), FileKind::Directory).await {
             Err(error) if error.is(NtStatus::DIRECTORY_NOT_EMPTY) && self.settled(ino).await => {
-                Ok(self.remote.remove(path, FileKind::Directory).await?)
+                Ok(self.remote.remove(self.at(path), FileKind::Directory).await?)
             }
             result => Ok(result?),
         }
@@ -305,6 +321,10 @@ impl Filesystem {
     /// and goes on to its directory would find the file still in the way.
     async fn settled(&self, directory: Option<Ino>) -> bool {
         let Some(directory) = directory else { return false };
+        let contents = self.inodes().contents_below(directory);
+        for content in contents {
+            content.close_idle(Instant::now()).await;
+        }
         let mut waited = Duration::ZERO;
         while self.closing.load(Ordering::Relaxed) > 0 || self.inodes().has_open_below(directory) {
             if waited >= SETTLE_TIME {
@@ -317,14 +337,14 @@ impl Filesystem {
     }
 
     async fn rename_on_server(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> FsResult<()> {
-        let error = match self.remote.rename(from, to, replace).await {
+        let error = match self.remote.rename(self.at(from), self.at(to), replace).await {
             Ok(()) => return Ok(()),
             Err(error) if replace => error,
             Err(error) => return Err(error.into()),
         };
         match self.clear_read_only(to, &error).await {
             Some(attr) => {
-                let again = self.remote.rename(from, to, replace).await;
+                let again = self.remote.rename(self.at(from), self.at(to), replace).await;
                 self.restore_on_error(to, &attr, again).await
             }
             None => Err(name_taken(error)),
@@ -342,7 +362,7 @@ impl Filesystem {
         }
         let change =
             SetAttr { attributes: Some(with_read_only(attr.attributes, false)), ..SetAttr::default() };
-        self.remote.set_attr(path, &change).await.ok()?;
+        self.remote.set_attr(self.at(path), &change).await.ok()?;
         Some(attr)
     }
 
@@ -355,7 +375,7 @@ impl Filesystem {
         let Err(error) = result else { return Ok(()) };
         let change =
             SetAttr { attributes: Some(with_read_only(attr.attributes, true)), ..SetAttr::default() };
-        match self.remote.set_attr(path, &change).await {
+        match self.remote.set_attr(self.at(path), &change).await {
             Err(lost) if !is_missing(&lost) => {
                 tracing::warn!(%path, error = %lost, "READONLY could not be restored")
             }

@@ -8,7 +8,9 @@ use smb_proto::NtStatus;
 use smb_proto::fscc::{FileAttributes, FileTime};
 
 use crate::name::RemotePath;
-use crate::remote::{Disposition, FileKind, OpenHow, Opened, RemoteAttr, RemoteEntry, RemoteHandle, SetAttr};
+use crate::remote::{
+    Disposition, FileKind, Granted, OpenHow, Opened, RemoteAttr, RemoteEntry, RemoteHandle, SetAttr,
+};
 
 const ROOT: u64 = 1;
 /// Entries per answer, few enough that tests need several.
@@ -116,7 +118,7 @@ impl Tree {
             return Err(NtStatus::ACCESS_DENIED);
         }
         let handle = self.handle(id, how.access.read, how.access.write)?;
-        Ok(Opened { handle, attr: self.attr(id)?, created })
+        Ok(Opened { handle, attr: self.attr(id)?, created, granted: Granted::default() })
     }
 
     pub(super) fn open_dir(&mut self, path: &RemotePath) -> Status<RemoteHandle> {
@@ -127,14 +129,15 @@ impl Tree {
         self.handle(id, true, false)
     }
 
-    pub(super) fn close(&mut self, handle: RemoteHandle) -> Status<()> {
+    pub(super) fn close(&mut self, handle: RemoteHandle) -> Status<Option<RemoteAttr>> {
         let id = self.handles.remove(&handle.0).ok_or(NtStatus::FILE_CLOSED)?.object;
+        let attr = self.attr(id)?;
         let object = self.object_mut(id)?;
         object.opens -= 1;
         if object.delete_pending && object.opens == 0 {
             self.unlink(id)?;
         }
-        Ok(())
+        Ok(Some(RemoteAttr { file_id: 0, links: 0, ..attr }))
     }
 
     pub(super) fn read(&self, handle: RemoteHandle, offset: u64, len: u32) -> Status<Bytes> {

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use crate::memory::MemoryRemote;
 use crate::{Create, Entry, Fh, Filesystem, FsResult, Ino, MountOptions, OpenFlags, WriteAt};
 
-const READ: OpenFlags = OpenFlags { read: true, write: false, truncate: false, sync: false };
-const WRITE: OpenFlags = OpenFlags { read: true, write: true, truncate: false, sync: false };
+const READ: OpenFlags = OpenFlags { read: true, write: false, truncate: false, sync: false, direct: false };
+const WRITE: OpenFlags = OpenFlags { read: true, write: true, truncate: false, sync: false, direct: false };
 const NEW: Create = Create { open: WRITE, exclusive: true, mode: 0o644 };
 
 /// Long enough that nothing expires by itself during a test.

@@ -88,12 +88,15 @@ impl ConnectionConfig {
         if self.require_signing { SecurityMode::SIGNING_REQUIRED } else { SecurityMode::SIGNING_ENABLED }
     }
 
-    /// What the client can do. Leases and several channels are not asked for until something uses them.
+    /// What the client can do. Several channels are not asked for until something uses them.
     pub fn capabilities(&self) -> Capabilities {
         if self.max_dialect < Dialect::Smb210 {
             return Capabilities::empty();
         }
-        let mut capabilities = Capabilities::LARGE_MTU;
+        let mut capabilities = Capabilities::LARGE_MTU | Capabilities::LEASING;
+        if self.max_dialect >= Dialect::Smb300 {
+            capabilities |= Capabilities::DIRECTORY_LEASING;
+        }
         if self.max_dialect >= Dialect::Smb300 && !self.ciphers.is_empty() {
             capabilities |= Capabilities::ENCRYPTION;
         }

@@ -47,6 +47,9 @@ pub enum PeerMisbehaved {
     /// It took all credits away: nothing can be asked any more.
     #[error("it took all credits away")]
     Starved,
+    /// It took back more leases than this client can hold.
+    #[error("it took back more leases than anybody holds")]
+    TooManyBreaks,
     /// It kept saying that a request is pending.
     #[error("it said too often that a request is pending")]
     TooManyPending,

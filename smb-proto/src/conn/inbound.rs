@@ -221,9 +221,14 @@ impl Connection {
         let closed = waiting.close.and_then(|index| waiting.replies.get(index)?.as_ref());
         let closed = closed.is_some_and(|reply| reply.body.is_ok());
         let orphaned = (waiting.abandoned || malformed.is_some()) && !closed;
+        let unlock = waiting.unlock.take().filter(|_| waiting.abandoned);
         let replies: Vec<Reply> = std::mem::take(&mut waiting.replies).into_iter().flatten().collect();
         for file_id in replies.iter().filter(|_| orphaned).filter_map(Reply::opened) {
             self.close_orphan(now, pending.session_id, pending.tree_id, file_id);
+        }
+        let locked = replies.iter().any(|reply| matches!(reply.body, Ok(Response::Lock(_))));
+        if let (Some(unlock), true) = (unlock, locked) {
+            self.keep_house(now, Chain::one(pending.session_id, pending.tree_id, Request::Lock(*unlock)));
         }
         let result = match malformed {
             Some(error) => Err(error),

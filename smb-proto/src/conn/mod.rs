@@ -41,8 +41,8 @@ pub use request::{Chain, Event, Reply, Token};
 use crate::auth::Authenticator;
 use crate::crypto::{CryptoProvider, PreauthHash};
 use crate::wire::{
-    Capabilities, CloseRequest, Command, Dialect, Empty, FileId, Header, HeaderFlags, Request, Route,
-    SessionSetupFlags, SessionSetupRequest,
+    Capabilities, CloseRequest, Command, Dialect, Empty, FileId, Header, HeaderFlags, LockRequest, Request,
+    Route, SessionSetupFlags, SessionSetupRequest,
 };
 use clock::Deadlines;
 use credits::Credits;
@@ -137,6 +137,8 @@ struct Waiting {
     abandoned: bool,
     /// Which of the chain's requests is the CLOSE of what it opens, if any.
     close: Option<usize>,
+    /// What gives back the ranges that the chain locks, if any.
+    unlock: Option<Box<LockRequest>>,
     message_ids: SmallVec<[u64; frame::CHAIN]>,
 }
 
@@ -284,8 +286,8 @@ impl Connection {
         }
     }
 
-    /// Nobody waits for this chain any more: there will be no event, credits are booked as ever, and a file that
-    /// the chain opens is closed again.
+    /// Nobody waits for this chain any more: there will be no event, credits are booked as ever, a file that the
+    /// chain opens is closed again, and a range that it locks is unlocked.
     pub fn abandon(&mut self, token: Token) {
         let Some(waiting) = self.chains.get_mut(&token) else { return };
         waiting.abandoned = true;
@@ -383,6 +385,7 @@ impl Connection {
             deadline,
             abandoned: false,
             close: chain.requests.iter().position(|request| matches!(request, Request::Close(_))),
+            unlock: chain.unlock().map(Box::new),
             message_ids: SmallVec::new(),
         };
         self.chains.insert(token, waiting);

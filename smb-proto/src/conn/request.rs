@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::error::{ConnectionError, RequestError, SessionError};
 use crate::status::NtStatus;
-use crate::wire::{BreakBody, ErrorResponse, FileId, Request, Response, SessionFlags};
+use crate::wire::{BreakBody, ErrorResponse, FileId, LockRequest, Request, Response, SessionFlags};
 
 /// Names a chain of requests until its [`Event::Done`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +28,14 @@ impl Chain {
     /// A single request.
     pub fn one(session_id: u64, tree_id: u32, request: Request) -> Self {
         Self { session_id, tree_id, requests: vec![request], timeout: None }
+    }
+
+    /// What gives back the ranges that the chain locks, if it locks any.
+    pub fn unlock(&self) -> Option<LockRequest> {
+        self.requests.iter().find_map(|request| match request {
+            Request::Lock(lock) => lock.undo(),
+            _ => None,
+        })
     }
 }
 

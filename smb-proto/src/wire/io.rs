@@ -267,6 +267,19 @@ pub struct LockRequest {
     pub locks: Vec<LockElement>,
 }
 
+impl LockRequest {
+    /// The request that gives back what this one locks; `None` where it locks nothing.
+    pub fn undo(&self) -> Option<Self> {
+        let locks: Vec<_> = self
+            .locks
+            .iter()
+            .filter(|lock| !lock.flags.contains(LockFlags::UNLOCK))
+            .map(|lock| LockElement { flags: LockFlags::UNLOCK, ..*lock })
+            .collect();
+        (!locks.is_empty()).then_some(Self { sequence: 0, file_id: self.file_id, locks })
+    }
+}
+
 impl Wire for LockRequest {
     fn encode(&self, w: &mut Writer<'_>) {
         w.u16(48);

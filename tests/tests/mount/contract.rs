@@ -4,10 +4,9 @@
 //! mount in `lifecycle`, a lost server in `trouble`) or promises nothing that a test can see (S7, S26, S32, S51).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use sharefs_tests::{Mount, Samba, wait_until};
+use sharefs_tests::{Mount, Samba, overwrite, wait_until};
 
 /// A server, a mount of it, and the user's Python to look through.
 struct Contract {
@@ -40,10 +39,9 @@ impl Contract {
         assert_eq!(fs::read_to_string(self.server(name)).expect("the file on the server"), content);
     }
 
-    /// Another client writes: whoever may, may also write over it from the mount.
-    fn server_writes(&self, name: &str, content: &str) {
-        fs::write(self.server(name), content).expect("writing on the server");
-        fs::set_permissions(self.server(name), PermissionsExt::from_mode(0o666)).expect("permissions");
+    /// Another client writes, into the file that is there if there is one.
+    fn another_writes(&self, name: &str, content: &str) {
+        overwrite(&self.samba, name, content.to_owned());
     }
 }
 
@@ -98,7 +96,7 @@ assert os.fstat(g).st_size == 5 and os.pread(g, 100, 0) == b'\\0' * 3 + b'00'",
 fn s4_an_open_shows_what_another_client_wrote() {
     let c = Contract::new();
     for text in ["one", "three", "x"] {
-        c.server_writes("f", text);
+        c.another_writes("f", text);
         assert_eq!(c.python("print(get('f'), end='')"), text);
     }
 }
@@ -106,7 +104,7 @@ fn s4_an_open_shows_what_another_client_wrote() {
 #[test]
 fn s5_an_open_descriptor_shows_what_another_client_wrote() {
     let c = Contract::new();
-    c.server_writes("f", "old");
+    c.another_writes("f", "old");
     let (ready, go) = (c.mount.home().join("ready"), c.mount.home().join("go"));
     let seen = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -119,7 +117,7 @@ os.fstat(f); print(os.pread(f, 9, 0).decode(), end='')",
             )
         });
         wait_until("the reader is ready", || ready.exists());
-        c.server_writes("f", "newer");
+        c.another_writes("f", "newer");
         fs::write(&go, "").expect("telling the reader");
         reader.join().expect("the reader")
     });
@@ -259,7 +257,7 @@ os.mkdir('d'); os.rmdir('d'); refused(errno.ENOENT, os.stat, 'd')",
 fn s21_a_missing_name_is_asked_for_again() {
     let c = Contract::with(["actimeo=60"]);
     c.python("refused(errno.ENOENT, os.stat, 'f')");
-    c.server_writes("f", "there");
+    c.another_writes("f", "there");
     assert_eq!(c.python("print(get('f'), end='')"), "there");
 }
 
@@ -307,7 +305,7 @@ assert os.stat('f').st_mtime == 8",
 #[test]
 fn s28_a_replaced_file_is_another() {
     let c = Contract::new();
-    c.server_writes("f", "one");
+    c.another_writes("f", "one");
     c.python("a = os.stat('f').st_ino; assert os.stat('f').st_ino == a; os.rename('f', 'g'); assert os.stat('g').st_ino == a");
     c.python("put('n', 'x'); a = os.stat('n').st_ino; put('m', 'y'); os.rename('m', 'n'); assert os.stat('n').st_ino != a");
 }
@@ -323,7 +321,7 @@ fn s29_statfs_tells_the_room() {
 fn s30_exclusive_creation_is_exclusive() {
     let c = Contract::with(["actimeo=60"]);
     c.python("refused(errno.ENOENT, os.stat, 'f')");
-    c.server_writes("f", "another's");
+    c.another_writes("f", "another's");
     c.python("refused(errno.EEXIST, os.open, 'f', W|CREATE|EXCL)");
     c.server_has("f", "another's");
 }

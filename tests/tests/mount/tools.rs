@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sharefs_tests::{Content, Mount, Samba, sha256, sha256_file};
+use sharefs_tests::{Content, Mount, Samba, overwrite, sha256, sha256_file};
 use smb_client::Cipher;
 
 /// A tree of files and directories of many sizes in the user's home, for tools to copy.
@@ -216,12 +216,12 @@ fn many_at_once() {
 }
 
 #[test]
-fn what_the_server_changes_is_seen() {
+fn what_another_client_changes_is_seen() {
     let samba = Samba::start();
     let mount = Mount::new(&samba).options(["actimeo=0"]).start();
     for i in 0..5_u64 {
         let content = Content::new(i).bytes(1000 * i as usize + 10);
-        fs::write(samba.share_path().join("file"), &content).expect("write on the server");
+        overwrite(&samba, "file", content.clone());
         let seen = mount.shell("sha256sum < mnt/file");
         assert_eq!(seen.split_whitespace().next(), Some(sha256(&content).as_str()));
     }

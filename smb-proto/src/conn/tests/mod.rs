@@ -303,6 +303,29 @@ fn a_late_request_is_cancelled_and_its_open_closed() {
 }
 
 #[test]
+fn what_an_abandoned_chain_locked_is_unlocked() {
+    let range = LockElement { offset: 1, length: 2, flags: LockFlags::EXCLUSIVE };
+    let lock = LockRequest { sequence: 0, file_id: create_response().file_id, locks: vec![range] };
+    for (status, unlocks) in [(NtStatus::SUCCESS, 1), (NtStatus::CANCELLED, 0)] {
+        let mut pair = Pair::ready(Script::default(), false);
+        let token = pair.send(Request::Lock(lock.clone()));
+        let (asked, ..) = pair.sent().remove(0);
+        pair.client.cancel(token);
+        pair.client.abandon(token);
+        assert_eq!(pair.sent().remove(0).0.command, Command::Cancel);
+        let reply = pair.server.encode(&asked, status, &Response::Lock(Empty));
+        let reply = pair.server.sign(reply);
+        pair.deliver(&reply);
+        let sent = pair.sent();
+        assert_eq!(sent.len(), unlocks, "{status}");
+        if let Some((_, request, ..)) = sent.first() {
+            assert!(matches!(request, Request::Lock(unlock) if Some(unlock) == lock.undo().as_ref()));
+        }
+    }
+    assert_eq!(lock.undo().and_then(|unlock| unlock.undo()), None);
+}
+
+#[test]
 fn an_abandoned_request_has_no_event_and_gives_its_credits_back() {
     let mut pair = Pair::ready(Script { credits: 16, ..Script::default() }, false);
     let before = pair.client.credit_bytes();

@@ -1,0 +1,395 @@
+//! The opens of one file on the server, and the lease that they hold together.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use smb_proto::NtStatus;
+use tokio::sync::RwLock;
+
+use super::{Content, Fingerprint};
+use crate::error::FsResult;
+use crate::name::RemotePath;
+use crate::remote::{
+    Access, Caching, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, RemoteAttr, RemoteError, RemoteHandle,
+    RemoteResult, SetAttr,
+};
+
+/// How long the answer to a break waits for the turn to close what nobody uses.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// An open of the server. Several open files of this mount may share it.
+#[derive(Debug)]
+pub(crate) struct Backing {
+    pub(crate) handle: RemoteHandle,
+    pub(crate) access: Access,
+    write_through: bool,
+    /// Held for reading while the handle is used; true once it is closed.
+    pub(crate) closed: RwLock<bool>,
+}
+
+/// An open file's share of the content.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) backing: Arc<Backing>,
+    /// Whatever others keep of the file from before is still right.
+    pub(crate) unchanged: bool,
+    /// The server was asked, and answered this.
+    pub(crate) opened: Option<Opened>,
+}
+
+#[derive(Debug)]
+struct Open {
+    backing: Arc<Backing>,
+    users: u32,
+    idle_since: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Opens(Vec<Open>);
+
+impl Opens {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether something can be written.
+    pub(super) fn can_write(&self) -> bool {
+        self.0.iter().any(|open| open.backing.access.write)
+    }
+
+    fn suitable(&mut self, access: Access, write_through: bool) -> Option<&mut Open> {
+        self.0.iter_mut().find(|open| {
+            let has = open.backing.access;
+            (has.read || !access.read)
+                && (has.write || !access.write)
+                && open.backing.write_through == write_through
+        })
+    }
+
+    fn take_idle(&mut self, since: Instant) -> Vec<Arc<Backing>> {
+        let (idle, used) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|open| open.users == 0 && open.idle_since.is_some_and(|at| at <= since));
+        self.0 = used;
+        let idle: Vec<Open> = idle;
+        idle.into_iter().map(|open| open.backing).collect()
+    }
+}
+
+impl Content {
+    /// An open for a new user: one that is there, where the lease says that the name still leads to this file, or a
+    /// new one of the server's.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) async fn open(
+        &self,
+        path: &RemotePath,
+        how: &OpenHow,
+        parent: Option<LeaseKey>,
+        leases: bool,
+    ) -> RemoteResult<Served> {
+        let _turn = self.opening.lock().await;
+        if let Some(backing) = self.reuse(how) {
+            return Ok(Served { backing, unchanged: true, opened: None });
+        }
+        self.state().lease.asks();
+        let asking = Asking { content: self, done: false };
+        let want = if leases { self.common.mode.wants() } else { Caching::NONE };
+        let lease = (want != Caching::NONE).then(|| LeaseAsk { key: self.key(), want, parent });
+        let opened = self.ask(path, &OpenHow { lease, ..*how }).await;
+        let granted = opened.as_ref().ok().map(|opened| opened.granted);
+        asking.answered(granted);
+        let opened = opened?;
+        let (backing, unchanged) = self.adopt(&opened, how);
+        Ok(Served { backing, unchanged, opened: Some(opened) })
+    }
+
+    /// Makes an open by name this content's. If the name led to another file than expected, the lease was asked for
+    /// under another `key`, and is not used.
+    pub(crate) fn adopt_opened(&self, opened: Opened, how: &OpenHow, key: LeaseKey) -> Served {
+        if key == self.key() {
+            let mut state = self.state();
+            state.lease.asks();
+            state.lease.answered(Some(opened.granted));
+        }
+        let (backing, unchanged) = self.adopt(&opened, how);
+        Served { backing, unchanged, opened: Some(opened) }
+    }
+
+    fn reuse(&self, how: &OpenHow) -> Option<Arc<Backing>> {
+        let mut state = self.state();
+        let caching = self.caching_of(&state);
+        if !caching.handle || !caching.read {
+            return None;
+        }
+        let open = state.opens.suitable(how.access, how.write_through)?;
+        open.users += 1;
+        open.idle_since = None;
+        Some(open.backing.clone())
+    }
+
+    async fn ask(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened> {
+        match self.common.remote.open(path, how).await {
+            // The key belongs to another name by the server's book: somebody renamed the file.
+            Err(error) if how.lease.is_some() && error.is(NtStatus::INVALID_PARAMETER) => {
+                self.common.remote.open(path, &OpenHow { lease: None, ..*how }).await
+            }
+            result => result,
+        }
+    }
+
+    fn adopt(&self, opened: &Opened, how: &OpenHow) -> (Arc<Backing>, bool) {
+        let backing = Arc::new(Backing {
+            handle: opened.handle,
+            access: how.access,
+            write_through: how.write_through,
+            closed: RwLock::new(false),
+        });
+        let mut state = self.state();
+        state.opens.0.push(Open { backing: backing.clone(), users: 1, idle_since: None });
+        let now = Fingerprint::from(&opened.attr);
+        let held = state.size.is_some();
+        let unchanged = held || state.known.is_some_and(|known| known == now && known.is_calm());
+        if !unchanged {
+            self.forget_clean(&mut state);
+        }
+        if !held && self.caching_of(&state).read {
+            state.size = Some(opened.attr.size);
+            state.known = Some(now);
+            state.was_leased = true;
+        }
+        (backing, unchanged)
+    }
+
+    /// One user less. The open stays for a while if the lease allows it and nothing is to be settled; else it is
+    /// closed, and what the server says of the file then is the answer.
+    ///
+    /// # Errors
+    /// What the server says; the open is gone all the same.
+    pub(crate) async fn close(&self, backing: &Arc<Backing>) -> RemoteResult<Option<RemoteAttr>> {
+        let _turn = self.opening.lock().await;
+        let settle = {
+            let mut state = self.state();
+            let caching = self.caching_of(&state);
+            let stays = caching.handle && caching.read && state.touched.is_none_or(|touched| touched.settled);
+            let Some(at) = state.opens.0.iter().position(|open| Arc::ptr_eq(&open.backing, backing)) else {
+                return Ok(None);
+            };
+            let open = &mut state.opens.0[at];
+            open.users = open.users.saturating_sub(1);
+            if open.users > 0 {
+                return Ok(None);
+            }
+            if stays {
+                open.idle_since = Some(Instant::now());
+                return Ok(None);
+            }
+            state.opens.0.swap_remove(at);
+            state.touched.filter(|touched| touched.shown && !touched.settled)
+        };
+        if let Some(touched) = settle
+            && backing.access.write
+        {
+            let change = SetAttr { written: Some(touched.at), ..SetAttr::default() };
+            if let Err(error) = self.common.remote.set_attr_handle(backing.handle, &change).await {
+                tracing::debug!(ino = self.ino.0, %error, "the time of the last write could not be set");
+            }
+        }
+        let answer = self.finish(backing).await;
+        self.closed(answer.as_ref().ok().and_then(Option::as_ref));
+        answer
+    }
+
+    /// Closes what nobody has used since; with `Instant::now()` all that nobody uses. How many there were.
+    pub(crate) async fn close_idle(&self, since: Instant) -> usize {
+        let _turn = self.opening.lock().await;
+        self.close_idle_now(since).await
+    }
+
+    async fn close_idle_now(&self, since: Instant) -> usize {
+        let idle = self.state().opens.take_idle(since);
+        for backing in &idle {
+            match self.finish(backing).await {
+                Ok(attr) => self.closed(attr.as_ref()),
+                Err(error) => {
+                    tracing::debug!(ino = self.ino.0, %error, "closing an unused open failed");
+                    self.closed(None);
+                }
+            }
+        }
+        idle.len()
+    }
+
+    /// Whether opens are kept that nobody uses.
+    pub(crate) fn has_idle(&self) -> bool {
+        self.state().opens.0.iter().any(|open| open.users == 0)
+    }
+
+    /// Whether the server has it open for us.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.state().opens.is_empty()
+    }
+
+    async fn finish(&self, backing: &Backing) -> RemoteResult<Option<RemoteAttr>> {
+        let mut closed = backing.closed.write().await;
+        *closed = true;
+        drop(closed);
+        self.common.remote.close(backing.handle).await
+    }
+
+    /// An open has been closed; with the last one the lease is over.
+    fn closed(&self, attr: Option<&RemoteAttr>) {
+        let mut state = self.state();
+        if !state.opens.is_empty() {
+            return;
+        }
+        let caching = self.caching_of(&state);
+        if caching.read {
+            // Up to here nobody else has changed it; from here on only this can tell.
+            state.known = match (attr, state.touched) {
+                (Some(attr), _) => Some(Fingerprint::from(attr)),
+                (None, None) => state.known,
+                (None, Some(_)) => None,
+            };
+        }
+        state.lease.ended();
+        state.size = None;
+        state.touched = None;
+        state.was_leased = false;
+    }
+
+    /// The opens that may write, or all.
+    pub(crate) fn backings(&self, writing: bool) -> Vec<Arc<Backing>> {
+        let state = self.state();
+        let suitable = state.opens.0.iter().filter(|open| !writing || open.backing.access.write);
+        suitable.map(|open| open.backing.clone()).collect()
+    }
+
+    /// The server takes back all but `to`: stops keeping it, and writes what was kept. What was lost; `None` if it
+    /// is old news.
+    pub(crate) async fn give_up(self: &Arc<Self>, to: Caching, epoch: Option<u16>) -> Option<Caching> {
+        let lost = {
+            let mut state = self.state();
+            let before = self.caching_of(&state);
+            let lost = state.lease.broken(to, epoch)?;
+            let now = self.caching_of(&state);
+            if before.read && !now.read {
+                self.forget_clean(&mut state);
+                state.known = None;
+            }
+            lost
+        };
+        if lost.write {
+            self.drain().await;
+        }
+        if lost.read {
+            if let Err(error) = self.settle_time().await {
+                tracing::debug!(ino = self.ino.0, %error, "the time of the last write could not be set");
+            }
+            let mut state = self.state();
+            if !self.caching_of(&state).read {
+                (state.size, state.touched) = (None, None);
+            }
+        }
+        if lost.handle {
+            // An open that is on its way has the turn, and may wait for whoever waits for this.
+            match tokio::time::timeout(CLOSE_PATIENCE, self.opening.lock()).await {
+                Ok(_turn) => drop(self.close_idle_now(Instant::now()).await),
+                Err(_) => tracing::debug!(ino = self.ino.0, "opens that nobody uses stay a while"),
+            }
+        }
+        Some(lost)
+    }
+
+    /// Whether the attributes show a change by somebody else; then what was read is forgotten. For what no lease
+    /// protects.
+    pub(crate) fn compare(&self, attr: &RemoteAttr) -> bool {
+        let mut state = self.state();
+        if state.lease.caching().read || state.extents.held().dirty > 0 || state.touched.is_some() {
+            return false;
+        }
+        let now = Fingerprint::from(attr);
+        let changed = state.known != Some(now);
+        state.known = Some(now);
+        if changed {
+            if state.size.is_some() {
+                state.size = Some(attr.size);
+            }
+            self.forget_clean(&mut state);
+        }
+        changed
+    }
+
+    /// An open of a file that others may have from before, and that no lease protects any more.
+    pub(crate) fn exposed(&self) -> Option<Arc<Backing>> {
+        let state = self.state();
+        let open = state.opens.0.iter().find(|open| open.users > 0)?;
+        (state.was_leased && !self.caching_of(&state).read).then(|| open.backing.clone())
+    }
+
+    /// Has the server take the time that was shown for the last write, through an open that may write.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) async fn settle_time(&self) -> FsResult<()> {
+        let Some(touched) = self.state().touched.filter(|touched| touched.shown && !touched.settled) else {
+            return Ok(());
+        };
+        let change = SetAttr { written: Some(touched.at), ..SetAttr::default() };
+        for backing in self.backings(true) {
+            let closed = backing.closed.read().await;
+            if *closed {
+                continue;
+            }
+            self.common.remote.set_attr_handle(backing.handle, &change).await?;
+            let mut state = self.state();
+            if let Some(now) = &mut state.touched
+                && now.at == touched.at
+            {
+                now.settled = true;
+            }
+            break;
+        }
+        Ok(())
+    }
+
+    /// The modification time has been set on the server by other means.
+    pub(crate) fn time_was_set(&self, attr: &RemoteAttr) {
+        let mut state = self.state();
+        if let Some(touched) = &mut state.touched {
+            *touched = super::Touched { at: attr.written, shown: true, settled: true };
+        }
+    }
+}
+
+/// An open on its way. Dropped, it was given up.
+struct Asking<'a> {
+    content: &'a Content,
+    done: bool,
+}
+
+impl Asking<'_> {
+    fn answered(mut self, granted: Option<Granted>) {
+        self.done = true;
+        self.content.state().lease.answered(granted);
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.content.state().lease.answered(None);
+        }
+    }
+}
+
+/// How long before now something must have been idle to be closed.
+pub(crate) fn idle_before(patience: Duration) -> Instant {
+    Instant::now().checked_sub(patience).unwrap_or_else(Instant::now)
+}
+
+/// Whether the server says that the handle is no longer open.
+pub(crate) fn handle_gone<T>(result: &RemoteResult<T>) -> bool {
+    matches!(result, Err(RemoteError::Status(NtStatus::FILE_CLOSED | NtStatus::INVALID_HANDLE)))
+}

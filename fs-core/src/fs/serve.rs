@@ -1,0 +1,190 @@
+//! What happens without a request: leases are taken back, opens that nobody uses are closed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::{Filesystem, Kernel};
+use crate::content::{Content, idle_before};
+use crate::inode::Ino;
+use crate::remote::{Caching, LeaseAsk, LeaseKey, RemoteEvent};
+
+/// How often opens that nobody uses are looked for.
+const TIDY_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the answer to a break waits for the kernel to forget.
+const KERNEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The server takes a lease back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Break {
+    to: Caching,
+    epoch: Option<u16>,
+    acknowledge: bool,
+}
+
+/// A key whose file is being created; breaks for it are kept until it is there.
+pub(super) struct Creating<'a> {
+    fs: &'a Filesystem,
+    key: LeaseKey,
+}
+
+impl Creating<'_> {
+    /// What was taken back meanwhile.
+    pub(super) fn broken(self) -> Option<Break> {
+        self.fs.created(self.key)
+    }
+}
+
+impl Drop for Creating<'_> {
+    fn drop(&mut self) {
+        self.fs.created(self.key);
+    }
+}
+
+impl Filesystem {
+    /// Hear the server take leases back, and close what is open for nobody, for as long as this runs; leases are asked
+    /// for from now on.
+    pub async fn serve(self: Arc<Self>, kernel: Arc<dyn Kernel>) {
+        let Some(events) = self.remote.events() else { return self.tidy(&kernel).await };
+        self.served.store(true, Ordering::Release);
+        tokio::join!(self.clone().hear(events, kernel.clone()), self.tidy(&kernel));
+    }
+
+    async fn hear(
+        self: Arc<Self>,
+        mut events: mpsc::UnboundedReceiver<RemoteEvent>,
+        kernel: Arc<dyn Kernel>,
+    ) {
+        while let Some(event) = events.recv().await {
+            let RemoteEvent::LeaseBreak { key, to, epoch, acknowledge } = event else { continue };
+            let (fs, kernel) = (self.clone(), kernel.clone());
+            let broken = Break { to, epoch, acknowledge };
+            // Each for itself: one file's slow server must not keep another's from being told.
+            tokio::spawn(async move { fs.lease_broken(key, broken, kernel).await });
+        }
+        self.served.store(false, Ordering::Release);
+    }
+
+    async fn lease_broken(&self, key: LeaseKey, broken: Break, kernel: Arc<dyn Kernel>) {
+        let content = self.inodes().content_of(Ino(key.0));
+        if let Some(kept) = self.locked_creating().get_mut(&key)
+            && content.is_none()
+        {
+            *kept = Some(broken);
+            return;
+        }
+        let Some(content) = content else {
+            // Closed in the meantime; the server may wait all the same.
+            return self.acknowledge(key, broken).await;
+        };
+        let lost = content.give_up(broken.to, broken.epoch).await;
+        if lost.is_some_and(|lost| lost.read) {
+            self.inodes().expire(content.ino);
+            let ino = content.ino;
+            let forget = tokio::task::spawn_blocking(move || kernel.forget_data(ino));
+            if tokio::time::timeout(KERNEL_PATIENCE, forget).await.is_err() {
+                tracing::warn!(
+                    ino = ino.0,
+                    "the kernel does not let go of a file that another client changes"
+                );
+            }
+        }
+        self.inodes().collect(content.ino);
+        self.acknowledge(key, broken).await;
+    }
+
+    /// For a file that was created a moment ago, of which the kernel has nothing yet.
+    pub(super) async fn break_lease(&self, content: &Arc<Content>, broken: Break) {
+        content.give_up(broken.to, broken.epoch).await;
+        self.acknowledge(content.key(), broken).await;
+    }
+
+    async fn acknowledge(&self, key: LeaseKey, broken: Break) {
+        if broken.acknowledge
+            && let Err(error) = self.remote.acknowledge(key, broken.to).await
+        {
+            tracing::debug!(?key, %error, "giving a lease back");
+        }
+    }
+
+    async fn tidy(&self, kernel: &Arc<dyn Kernel>) {
+        let mut interval = tokio::time::interval(TIDY_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            self.close_unused_opens().await;
+            self.look_for_changes(kernel).await;
+        }
+    }
+
+    async fn close_unused_opens(&self) {
+        let since = idle_before(self.options.close_timeout);
+        let contents = self.inodes().contents();
+        for content in contents.iter().filter(|content| content.has_idle()) {
+            if content.close_idle(since).await > 0 {
+                self.inodes().collect(content.ino);
+            }
+        }
+    }
+
+    /// The kernel may have something of files whose lease was lost while they are open: asks what has become of them.
+    async fn look_for_changes(&self, kernel: &Arc<dyn Kernel>) {
+        let contents = self.inodes().contents();
+        for content in contents {
+            let Some(backing) = content.exposed() else { continue };
+            let closed = backing.closed.read().await;
+            if *closed {
+                continue;
+            }
+            let asked = self.inodes().stamp();
+            let Ok(attr) = self.remote.attr(backing.handle).await else { continue };
+            drop(closed);
+            if content.compare(&attr) {
+                let ino = content.ino;
+                self.inodes().learn(ino, attr, asked, Instant::now());
+                let kernel = kernel.clone();
+                // It may wait for readers; nobody waits for it.
+                drop(tokio::task::spawn_blocking(move || kernel.forget_data(ino)));
+            }
+        }
+    }
+
+    /// Whether leases may be asked for.
+    pub(super) fn leases(&self) -> bool {
+        self.served.load(Ordering::Acquire)
+    }
+
+    /// What to ask for with an open of the file that has this key.
+    pub(super) fn lease_for(&self, key: LeaseKey, parent: Ino) -> Option<LeaseAsk> {
+        let want = self.options.cache.wants();
+        (self.leases() && want != Caching::NONE).then(|| LeaseAsk { key, want, parent: self.key_of(parent) })
+    }
+
+    /// The key of the lease of the directory that an inode is in, if there is one.
+    pub(super) fn parent_key(&self, ino: Ino) -> Option<LeaseKey> {
+        let (parent, _) = self.inodes().place(ino)?;
+        self.key_of(parent)
+    }
+
+    /// The key of an inode's lease, if there is one.
+    pub(super) fn key_of(&self, ino: Ino) -> Option<LeaseKey> {
+        self.inodes().content_of(ino)?.held_key()
+    }
+
+    pub(super) fn creating(&self, key: LeaseKey) -> Creating<'_> {
+        self.locked_creating().insert(key, None);
+        Creating { fs: self, key }
+    }
+
+    fn created(&self, key: LeaseKey) -> Option<Break> {
+        self.locked_creating().remove(&key).flatten()
+    }
+
+    fn locked_creating(
+        &self,
+    ) -> std::sync::MutexGuard<'_, std::collections::HashMap<LeaseKey, Option<Break>>> {
+        self.creating.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

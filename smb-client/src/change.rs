@@ -1,0 +1,257 @@
+//! What is changed by path: names, times, sizes.
+
+use bytes::Bytes;
+use smb_proto::conn::Reply;
+use smb_proto::fscc::{
+    AllInfo, BasicInfo, FileAttributes, FileTime, RenameInfo, file_class, from_bytes, to_bytes,
+};
+use smb_proto::wire::{
+    AccessMask, CreateDisposition, CreateOptions, CreateResponse, FileId, FileTimes, Request, Response,
+};
+
+use crate::error::{Error, Result};
+use crate::file::File;
+use crate::lease::PathLease;
+use crate::metadata::Metadata;
+use crate::names::path_to_wire;
+use crate::open::OpenOptions;
+use crate::share::{Share, close_related, expect, metadata_of, query_all, set_file_info};
+
+/// What to change of a file; `None` leaves it as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetAttributes {
+    /// When it was created.
+    pub created: Option<FileTime>,
+    /// When it was read last.
+    pub accessed: Option<FileTime>,
+    /// When its content changed last.
+    pub written: Option<FileTime>,
+    /// Its attributes; empty clears all.
+    pub attributes: Option<FileAttributes>,
+}
+
+impl SetAttributes {
+    fn to_info(self) -> BasicInfo {
+        let attributes = match self.attributes {
+            // Zero would mean "as it is".
+            Some(attributes) if attributes.is_empty() => FileAttributes::NORMAL,
+            Some(attributes) => attributes,
+            None => FileAttributes::empty(),
+        };
+        BasicInfo {
+            times: FileTimes {
+                created: self.created.unwrap_or_default(),
+                accessed: self.accessed.unwrap_or_default(),
+                written: self.written.unwrap_or_default(),
+                changed: FileTime::ZERO,
+            },
+            attributes,
+        }
+    }
+}
+
+impl Share {
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// It exists, or the server refuses or is lost.
+    pub async fn create_dir(&self, path: &str) -> Result<Metadata> {
+        self.create_dir_with(path, PathLease::default()).await
+    }
+
+    /// The same; these leases are not broken by it.
+    ///
+    /// # Errors
+    /// As [`Self::create_dir`].
+    pub async fn create_dir_with(&self, path: &str, lease: PathLease) -> Result<Metadata> {
+        let options = OpenOptions {
+            disposition: CreateDisposition::Create,
+            options: CreateOptions::DIRECTORY_FILE,
+            ..OpenOptions::attributes()
+        };
+        let create = self.create_leased(path, options, lease)?;
+        let chain = vec![create, query_all(FileId::RELATED), close_related()];
+        let mut replies = self.chain("creating the directory", chain).await?.into_iter();
+        let created = replies.next().and_then(created);
+        match (created, replies.next().map(|reply| expect("querying", reply))) {
+            (_, Some(Ok(body))) => metadata_of(body),
+            (Some(created), _) => Ok(Metadata::from(&created)),
+            _ => Err(Error::Malformed("no reply")),
+        }
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// It is a directory, or the server refuses or is lost.
+    pub async fn remove_file(&self, path: &str) -> Result<()> {
+        self.remove_file_with(path, PathLease::default()).await
+    }
+
+    /// The same; these leases are not broken by it.
+    ///
+    /// # Errors
+    /// As [`Self::remove_file`].
+    pub async fn remove_file_with(&self, path: &str, lease: PathLease) -> Result<()> {
+        self.remove(path, CreateOptions::NON_DIRECTORY_FILE, lease).await
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// It is no directory or not empty, or the server refuses or is lost.
+    pub async fn remove_dir(&self, path: &str) -> Result<()> {
+        self.remove_dir_with(path, PathLease::default()).await
+    }
+
+    /// The same; these leases are not broken by it.
+    ///
+    /// # Errors
+    /// As [`Self::remove_dir`].
+    pub async fn remove_dir_with(&self, path: &str, lease: PathLease) -> Result<()> {
+        self.remove(path, CreateOptions::DIRECTORY_FILE, lease).await
+    }
+
+    /// Sets the disposition explicitly: with delete-on-close a server may report a directory that is not empty
+    /// only at the close, or never.
+    async fn remove(&self, path: &str, kind: CreateOptions, lease: PathLease) -> Result<()> {
+        let options = OpenOptions {
+            options: kind | CreateOptions::OPEN_REPARSE_POINT,
+            ..OpenOptions::existing(AccessMask::DELETE | AccessMask::READ_ATTRIBUTES)
+        };
+        let create = self.create_leased(path, options, lease)?;
+        let dispose = set_file_info(FileId::RELATED, file_class::DISPOSITION, Bytes::from_static(&[1]));
+        let replies = self.chain("removing", vec![create, dispose, close_related()]).await?;
+        check_all("removing", replies)
+    }
+
+    /// Renames within the share.
+    ///
+    /// # Errors
+    /// The new name exists and is not to be replaced, or the server refuses or is lost.
+    pub async fn rename(&self, from: &str, to: &str, replace: bool) -> Result<()> {
+        self.rename_with(from, to, replace, PathLease::default()).await
+    }
+
+    /// The same; these leases, of `from` and its directory, are not broken by it. The lease of what is replaced,
+    /// and of another directory that it moves to, may be.
+    ///
+    /// # Errors
+    /// As [`Self::rename`].
+    pub async fn rename_with(&self, from: &str, to: &str, replace: bool, lease: PathLease) -> Result<()> {
+        let options = OpenOptions {
+            options: CreateOptions::OPEN_REPARSE_POINT,
+            ..OpenOptions::existing(
+                AccessMask::DELETE | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE,
+            )
+        };
+        let create = self.create_leased(from, options, lease)?;
+        let info = to_bytes(&RenameInfo { replace, name: path_to_wire(to)? });
+        let rename = set_file_info(FileId::RELATED, file_class::RENAME, info);
+        let replies = self.chain("renaming", vec![create, rename, close_related()]).await?;
+        check_all("renaming", replies)
+    }
+
+    /// Changes times, attributes and, where given, the size; says what the file is like then.
+    ///
+    /// # Errors
+    /// The server refuses, or is lost.
+    pub async fn modify(&self, path: &str, size: Option<u64>, set: &SetAttributes) -> Result<Metadata> {
+        self.modify_with(path, size, set, PathLease::default()).await
+    }
+
+    /// The same; these leases are not broken by it.
+    ///
+    /// # Errors
+    /// As [`Self::modify`].
+    pub async fn modify_with(
+        &self,
+        path: &str,
+        size: Option<u64>,
+        set: &SetAttributes,
+        lease: PathLease,
+    ) -> Result<Metadata> {
+        let mut options = OpenOptions {
+            options: CreateOptions::OPEN_REPARSE_POINT,
+            ..OpenOptions::existing(
+                AccessMask::WRITE_ATTRIBUTES | AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE,
+            )
+        };
+        if size.is_some() {
+            options.access |= AccessMask::WRITE_DATA;
+            // The data of a link is not its target's.
+            options.options = CreateOptions::NON_DIRECTORY_FILE;
+        }
+        let mut chain = vec![self.create_leased(path, options, lease)?];
+        chain.extend(changes(FileId::RELATED, size, set));
+        chain.extend([query_all(FileId::RELATED), close_related()]);
+        changed(self.chain("changing", chain).await?)
+    }
+
+    /// The request that opens `path` without breaking these leases.
+    pub(crate) fn create_leased(
+        &self,
+        path: &str,
+        options: OpenOptions,
+        lease: PathLease,
+    ) -> Result<Request> {
+        let lease = lease.request(self.inner.client.lease_key());
+        self.inner.create(path, &OpenOptions { lease, ..options })
+    }
+}
+
+impl File {
+    /// Changes times, attributes and, where given, the size; says what the file is like then.
+    ///
+    /// # Errors
+    /// The file is open without the access that this takes, or the server refuses or is lost.
+    pub async fn modify(&self, size: Option<u64>, set: &SetAttributes) -> Result<Metadata> {
+        let mut chain = changes(self.id(), size, set);
+        chain.push(query_all(self.id()));
+        changed(self.share().request(chain).await?)
+    }
+}
+
+/// The requests that make a change.
+fn changes(file_id: FileId, size: Option<u64>, set: &SetAttributes) -> Vec<Request> {
+    let mut requests = Vec::new();
+    if let Some(size) = size {
+        let data = Bytes::copy_from_slice(&size.to_le_bytes());
+        requests.push(set_file_info(file_id, file_class::END_OF_FILE, data));
+    }
+    if *set != SetAttributes::default() {
+        requests.push(set_basic(file_id, set));
+    }
+    requests
+}
+
+pub(crate) fn set_basic(file_id: FileId, set: &SetAttributes) -> Request {
+    set_file_info(file_id, file_class::BASIC, to_bytes(&set.to_info()))
+}
+
+/// The metadata at the end of a chain in which nothing may fail but the close.
+fn changed(replies: Vec<Reply>) -> Result<Metadata> {
+    for reply in replies {
+        if let Response::QueryInfo(body) = expect("changing", reply)? {
+            return Ok(Metadata::from(&from_bytes::<AllInfo>(&body.data)?));
+        }
+    }
+    Err(Error::Malformed("another command's reply"))
+}
+
+fn created(reply: Reply) -> Option<CreateResponse> {
+    match reply.body {
+        Ok(Response::Create(created)) => Some(created),
+        _ => None,
+    }
+}
+
+/// The first refusal in a chain. What failed only because something before it did is not the reason.
+pub(crate) fn check_all(operation: &'static str, replies: Vec<Reply>) -> Result<()> {
+    for reply in replies {
+        if reply.body.is_err() || reply.status.is_error() {
+            return Err(Error::refused(operation, reply.status));
+        }
+    }
+    Ok(())
+}
