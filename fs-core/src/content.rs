@@ -28,7 +28,7 @@ use crate::inode::Ino;
 use crate::remote::{Caching, LeaseKey, Remote, RemoteAttr};
 use budget::Budget;
 use extents::{Extents, Held, overlap};
-use lease::Lease;
+pub(crate) use lease::Lease;
 use opens::Opens;
 pub(crate) use opens::{Backing, Served, handle_gone, idle_before};
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::inode::{Ino, Stamp};
+use crate::listing::Listing;
 use crate::name;
 use crate::remote::{RemoteAttr, RemoteEntry, RemoteHandle};
 
@@ -38,8 +39,8 @@ pub(crate) struct OpenDir {
 }
 
 impl OpenDir {
-    pub(crate) fn new(ino: Ino, remote: RemoteHandle) -> Self {
-        Self { ino, cursor: tokio::sync::Mutex::new(Cursor::new(remote)), overtaken: Mutex::default() }
+    pub(crate) fn new(ino: Ino, cursor: Cursor) -> Self {
+        Self { ino, cursor: tokio::sync::Mutex::new(cursor), overtaken: Mutex::default() }
     }
 
     pub(crate) fn overtake(&self, name: &str, stamp: Stamp) {
@@ -57,24 +58,40 @@ impl OpenDir {
 pub(crate) struct Cursor {
     /// `None` once the listing is complete.
     pub(crate) remote: Option<RemoteHandle>,
+    /// The server's handle was asked for with a lease.
+    pub(crate) leased: bool,
     entries: Vec<Listed>,
     names: HashSet<Arc<str>>,
+    /// Instead of the entries, a listing that was complete from the beginning.
+    kept: Option<Arc<Listing>>,
 }
 
 impl Cursor {
-    pub(crate) fn new(remote: RemoteHandle) -> Self {
-        Self { remote: Some(remote), entries: Vec::new(), names: HashSet::new() }
+    pub(crate) fn new(remote: RemoteHandle, leased: bool) -> Self {
+        Self { remote: Some(remote), leased, entries: Vec::new(), names: HashSet::new(), kept: None }
+    }
+
+    /// Of a listing that is complete.
+    pub(crate) fn of(listing: Arc<Listing>) -> Self {
+        Self { remote: None, leased: false, entries: Vec::new(), names: HashSet::new(), kept: Some(listing) }
     }
 
     /// The entry at an offset at or after [`FIRST`], if it has been seen.
     pub(crate) fn at(&self, offset: u64) -> Option<&Listed> {
         let index = usize::try_from(offset.checked_sub(FIRST)?).ok()?;
-        self.entries.get(index)
+        self.kept.as_ref().map_or(&self.entries, |listing| &listing.entries).get(index)
     }
 
-    /// Whether anything has been listed.
+    /// Whether it has just been made, and is as new as a new one.
     pub(crate) fn is_untouched(&self) -> bool {
         self.entries.is_empty() && self.remote.is_some()
+    }
+
+    /// The listing is complete: shares what has been seen.
+    pub(crate) fn complete(&mut self) -> Arc<Listing> {
+        let listing = Arc::new(Listing::new(std::mem::take(&mut self.entries)));
+        self.kept = Some(listing.clone());
+        listing
     }
 
     /// Keep what the server sent, without what must not get out: names that are none, and names seen before.
@@ -119,7 +136,7 @@ mod tests {
         };
         let names = [".", "..", "", "a", "../x", "x/y", "x\\y", "nul\0", "a", ".\u{F029}", "b\u{F022}"];
         let batch = names.map(|name| RemoteEntry { name: name.into(), attr }).to_vec();
-        let mut cursor = Cursor::new(RemoteHandle(1));
+        let mut cursor = Cursor::new(RemoteHandle(1), false);
         assert!(cursor.is_untouched());
         cursor.extend(batch, Stamp::default(), Instant::now());
         let seen: Vec<_> = (FIRST..).map_while(|o| cursor.at(o)).map(|e| &*e.name).collect();

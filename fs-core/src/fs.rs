@@ -23,6 +23,7 @@ use crate::dir::OpenDir;
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::{Fh, Handles, OpenFile};
 use crate::inode::{Ino, Inodes};
+use crate::listing::Listings;
 use crate::remote::{FileKind, LeaseKey, Remote, RemoteAttr, RemoteError};
 
 /// How a share appears locally. SMB tells us no owner and no mode, so the mount makes them up.
@@ -247,9 +248,12 @@ pub struct Filesystem {
     inodes: Mutex<Inodes>,
     files: Handles<OpenFile>,
     dirs: Handles<OpenDir>,
+    listings: Listings,
     hidden: namespace::HiddenNames,
     /// Closes under way.
     closing: AtomicUsize,
+    /// The server has granted the lease of a directory.
+    directory_leases: AtomicBool,
     /// Somebody hears the server take leases back: they may be asked for.
     served: AtomicBool,
     /// Keys of files that are being created, and what the server has taken back of their leases already.
@@ -274,8 +278,10 @@ impl Filesystem {
             inodes,
             files: Handles::default(),
             dirs: Handles::default(),
+            listings: Listings::default(),
             hidden: namespace::HiddenNames::default(),
             closing: AtomicUsize::new(0),
+            directory_leases: AtomicBool::new(false),
             served: AtomicBool::new(false),
             creating: Mutex::default(),
         }
@@ -301,6 +307,9 @@ impl Filesystem {
             content.drain().await;
             content.close_idle(Instant::now()).await;
         }
+        for ino in self.listings.all() {
+            self.let_go_of_directory(ino).await;
+        }
         let doomed = self.inodes().doomed();
         for path in doomed {
             self.remove_hidden(&path).await;
@@ -321,6 +330,7 @@ impl Filesystem {
 
     /// Tell open directories that an entry has changed.
     fn overtake(&self, parent: Ino, name: &str) {
+        self.listings.overtake(parent, name);
         let open = self.dirs.of(parent);
         if !open.is_empty() {
             let stamp = self.inodes().stamp();

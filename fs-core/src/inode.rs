@@ -25,6 +25,9 @@ impl Ino {
     pub const ROOT: Self = Self(1);
 }
 
+/// How long is believed what a lease protects: it ends by a break, not by time.
+const LEASED_TTL: Duration = Duration::from_secs(3600);
+
 /// A point in the order of local changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Stamp(u64);
@@ -45,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) attr: Option<RemoteAttr>,
     fresh_until: Instant,
     changed: Stamp,
+    /// Since when the lease of a directory is held: nobody else changes what is in it.
+    leased: Option<Stamp>,
     /// Since it was opened first.
     pub(crate) content: Option<Arc<Content>>,
 }
@@ -327,9 +332,68 @@ impl Inodes {
         }
     }
 
+    /// Whether a directory's lease was held when `asked` was read, and this mount has changed nothing in it since.
+    pub(crate) fn is_settled(&self, directory: Ino, asked: Stamp) -> bool {
+        let settled = |node: &Node| node.leased.is_some_and(|since| asked >= since) && node.changed <= asked;
+        self.nodes.get(&directory).is_some_and(settled)
+    }
+
+    /// Whether a directory's lease is held.
+    pub(crate) fn is_leased(&self, directory: Ino) -> bool {
+        self.nodes.get(&directory).is_some_and(|node| node.leased.is_some())
+    }
+
+    /// The directories at and below one whose leases are held.
+    pub(crate) fn leased_below(&self, directory: Ino) -> Vec<Ino> {
+        let mut ahead = vec![directory];
+        let mut found = Vec::new();
+        while let Some(at) = ahead.pop() {
+            let Some(node) = self.nodes.get(&at) else { continue };
+            if node.leased.is_some() {
+                found.push(at);
+            }
+            ahead.extend(node.children.values());
+        }
+        found
+    }
+
+    /// A directory's lease is held from now on.
+    pub(crate) fn leased(&mut self, directory: Ino) {
+        // What was asked before does not count.
+        self.stamp.0 += 1;
+        if let Some(node) = self.nodes.get_mut(&directory) {
+            node.leased.get_or_insert(self.stamp);
+        }
+    }
+
+    /// A directory's lease is no longer held: what is in it, and it itself, is to be asked for. The names and inodes of
+    /// what is in it.
+    pub(crate) fn unleased(&mut self, directory: Ino) -> Vec<(Box<str>, Ino)> {
+        let Some(node) = self.nodes.get_mut(&directory) else { return Vec::new() };
+        node.leased = None;
+        let children: Vec<_> = node.children.iter().map(|(name, ino)| (name.clone(), *ino)).collect();
+        for (_, ino) in &children {
+            self.expire(*ino);
+        }
+        self.expire(directory);
+        children
+    }
+
+    /// How long an answer is believed. The attributes of a directory change with what is in it: both leases count.
+    fn patience(&self, ino: Ino, asked: Stamp) -> Duration {
+        let Some(node) = self.nodes.get(&ino) else { return self.ttl };
+        let held = |node: &Node| node.leased.is_some_and(|since| asked >= since);
+        let above = node.attached && self.nodes.get(&node.parent).is_some_and(held);
+        if above && (node.kind != FileKind::Directory || held(node)) {
+            LEASED_TTL.max(self.ttl)
+        } else {
+            self.ttl
+        }
+    }
+
     /// Keep what the server answered to a question asked at `asked`, unless it has been overtaken.
     pub(crate) fn learn(&mut self, ino: Ino, mut attr: RemoteAttr, asked: Stamp, now: Instant) {
-        let ttl = self.ttl;
+        let ttl = self.patience(ino, asked);
         if let Some(node) = self.nodes.get_mut(&ino) {
             if attr.file_id == 0 {
                 attr.file_id = node.attr.map_or(0, |known| known.file_id);
@@ -398,6 +462,7 @@ impl Node {
             attr: None,
             fresh_until: now,
             changed: Stamp::default(),
+            leased: None,
             content: None,
         }
     }

@@ -19,6 +19,7 @@ mod error;
 mod fs;
 mod handle;
 mod inode;
+mod listing;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 mod name;

@@ -211,8 +211,10 @@ impl Remote for SmbRemote {
         match open.as_deref() {
             Some(Open::File(file)) => {
                 self.leases.closed(file.id());
-                file.close().await?;
-                Ok(None)
+                Ok(file
+                    .close_with_metadata()
+                    .await?
+                    .map(|metadata| RemoteAttr { links: 0, ..attr(&metadata) }))
             }
             Some(Open::Directory(directory)) => {
                 directory.close().await?;
@@ -246,44 +248,48 @@ impl Remote for SmbRemote {
     }
 
     async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr> {
-        Ok(attr(
-            &self
-                .share
-                .modify_with(
-                    &self.path(place.path),
-                    change.size,
-                    &changes(change),
-                    self.leases.of_path(&place),
-                )
-                .await?,
-        ))
+        let (path, set) = (self.path(place.path), changes(change));
+        let modify = |lease| self.share.modify_with(&path, change.size, &set, lease);
+        Ok(attr(&self.leases.with(&place, modify).await?))
     }
 
     async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr> {
-        Ok(attr(&self.share.create_dir_with(&self.path(place.path), self.leases.of_path(&place)).await?))
+        let path = self.path(place.path);
+        let create = |lease| self.share.create_dir_with(&path, lease);
+        Ok(attr(&self.leases.with(&place, create).await?))
     }
 
     async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()> {
-        let (path, lease) = (self.path(place.path), self.leases.of_path(&place));
-        match kind {
-            FileKind::Directory => self.share.remove_dir_with(&path, lease).await?,
-            _ => self.share.remove_file_with(&path, lease).await?,
-        }
-        Ok(())
+        let path = self.path(place.path);
+        let result = match kind {
+            FileKind::Directory => {
+                self.leases.with(&place, |lease| self.share.remove_dir_with(&path, lease)).await
+            }
+            _ => self.leases.with(&place, |lease| self.share.remove_file_with(&path, lease)).await,
+        };
+        Ok(result?)
     }
 
     async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {
-        let lease = self.leases.of_path(&from);
-        Ok(self.share.rename_with(&self.path(from.path), &self.path(to.path), replace, lease).await?)
+        let (old, new) = (self.path(from.path), self.path(to.path));
+        let rename = |lease| self.share.rename_with(&old, &new, replace, lease);
+        Ok(self.leases.with(&from, rename).await?)
     }
 
     async fn open_dir(
         &self,
         path: &RemotePath,
-        _lease: Option<LeaseAsk>,
+        lease: Option<LeaseAsk>,
     ) -> RemoteResult<(RemoteHandle, Granted)> {
-        let directory = self.share.open_dir(&self.path(path)).await?;
-        Ok((self.keep(Open::Directory(directory)), Granted::default()))
+        let mut options = OpenOptions::list();
+        options.lease = lease.map(|ask| self.leases.request(&ask));
+        let file = self.share.open(&self.path(path), &options).await?;
+        let granted = match lease {
+            // An oplock of a directory there is none.
+            Some(_) => lease::granted_to(&file),
+            None => Granted::default(),
+        };
+        Ok((self.keep(Open::Directory(Directory::new(file))), granted))
     }
 
     async fn next_entries(&self, handle: RemoteHandle) -> RemoteResult<Vec<RemoteEntry>> {

@@ -201,7 +201,8 @@ impl Drop for Breaks {
 }
 
 impl Breaks {
-    /// The next break; `None` once the connection is over, and all its leases with it.
+    /// The next break; `None` once the connection is over, and all its leases with it. Dropping the future loses
+    /// none.
     pub async fn next(&mut self) -> Option<Break> {
         loop {
             // One reader only: a notification that comes between the look and the wait is kept.

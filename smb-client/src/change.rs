@@ -152,6 +152,27 @@ impl Share {
         check_all("renaming", replies)
     }
 
+    /// Gives a file another name besides: a hard link. A reparse point is linked itself, not what it leads to.
+    ///
+    /// # Errors
+    /// The new name exists ([`smb_proto::NtStatus::OBJECT_NAME_COLLISION`]), it is a directory, the server has no
+    /// hard links, or it refuses or is lost.
+    pub async fn hard_link(&self, existing: &str, new: &str) -> Result<()> {
+        self.hard_link_with(existing, new, PathLease::default()).await
+    }
+
+    /// The same; these leases, of `existing` and its directory, are not broken by it.
+    ///
+    /// # Errors
+    /// As [`Self::hard_link`].
+    pub async fn hard_link_with(&self, existing: &str, new: &str, lease: PathLease) -> Result<()> {
+        let create = self.create_leased(existing, OpenOptions::attributes(), lease)?;
+        let info = to_bytes(&RenameInfo { replace: false, name: path_to_wire(new)? });
+        let link = set_file_info(FileId::RELATED, file_class::LINK, info);
+        let replies = self.chain("linking", vec![create, link, close_related()]).await?;
+        check_all("linking", replies)
+    }
+
     /// Changes times, attributes and, where given, the size; says what the file is like then.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use smb_proto::wire::{Dialect, Empty, Guid, Request, SecurityMode, SessionFlags}
 use crate::error::{Error, Result};
 use crate::lease::{LeaseKey, Leasing};
 use crate::link::Link;
+use crate::open::Means;
 use crate::share::Share;
 
 /// SMB's port.
@@ -46,6 +47,8 @@ pub struct ConnectOptions {
     pub signing_algorithms: Vec<SigningAlgorithm>,
     /// Ciphers to offer with 3.1.1, best first.
     pub ciphers: Vec<Cipher>,
+    /// Offer the SMB3 POSIX extensions with 3.1.1; [`SessionInfo::posix`] says what came of it.
+    pub posix: bool,
     /// How long to wait for a TCP connection.
     pub connect_timeout: Duration,
     /// How long negotiation and login may take together.
@@ -74,6 +77,7 @@ impl ConnectOptions {
             max_dialect: defaults.max_dialect,
             signing_algorithms: defaults.signing_algorithms,
             ciphers: defaults.ciphers,
+            posix: defaults.posix,
             connect_timeout: Duration::from_secs(10),
             login_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(120),
@@ -121,6 +125,11 @@ impl ConnectOptions {
     /// The same with these signing algorithms on offer, best first.
     pub fn signing_algorithms(self, algorithms: impl Into<Vec<SigningAlgorithm>>) -> Self {
         Self { signing_algorithms: algorithms.into(), ..self }
+    }
+
+    /// The same with or without an offer of the SMB3 POSIX extensions.
+    pub fn posix(self, posix: bool) -> Self {
+        Self { posix, ..self }
     }
 
     /// The same for a server of another name.
@@ -177,6 +186,7 @@ impl ConnectOptions {
             max_dialect: self.max_dialect,
             signing_algorithms: self.signing_algorithms.clone(),
             ciphers: self.ciphers.clone(),
+            posix: self.posix,
             // A guest's session has no key; a server that was told signing is mandatory would refuse it.
             require_signing: self.sign
                 && !self.allow_guest
@@ -206,6 +216,8 @@ pub struct SessionInfo {
     pub cipher: Option<Cipher>,
     /// Whether all of the session is encrypted; a share may be where the session is not.
     pub encrypted: bool,
+    /// The server has the SMB3 POSIX extensions: see [`crate::OpenOptions::posix`].
+    pub posix: bool,
     /// The server let the user in as guest.
     pub guest: bool,
     /// The largest read in bytes.
@@ -244,7 +256,7 @@ pub(crate) struct ClientInner {
     pub(crate) session_id: u64,
     pub(crate) host: String,
     pub(crate) request_timeout: Duration,
-    pub(crate) leasing: Leasing,
+    pub(crate) means: Means,
     info: SessionInfo,
     /// What begins each of this connection's lease keys, and the number that ends the next.
     lease_keys: ([u8; 8], AtomicU64),
@@ -320,6 +332,7 @@ impl Client {
             dialect: negotiated.dialect,
             signing: (!keyless && (options.sign || server_signs)).then_some(negotiated.signing),
             cipher: negotiated.cipher,
+            posix: negotiated.posix,
             encrypted: link.is_encrypted(session_id, 0),
             guest: keyless,
             max_read: negotiated.max_read,
@@ -331,7 +344,7 @@ impl Client {
             host: options.host.clone(),
             request_timeout: options.request_timeout,
             info,
-            leasing: Leasing::of(&negotiated),
+            means: Means { leasing: Leasing::of(&negotiated), posix: negotiated.posix },
             lease_keys: (keys, AtomicU64::new(1)),
         };
         Ok(Self { inner: Arc::new(inner) })

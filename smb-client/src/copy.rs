@@ -167,6 +167,27 @@ impl File {
         Ok(Copied { bytes: length, by_server: false })
     }
 
+    /// Has the server copy `length` bytes of `source` from `source_offset` on to `offset` in this file: how many it
+    /// copied from the start of the range on, fewer where it cannot, and none where the two are not of one login.
+    ///
+    /// # Errors
+    /// The source is shorter, or the server refuses or is lost; a part may have been copied.
+    pub async fn copy_from(
+        &self,
+        source: &Self,
+        source_offset: u64,
+        offset: u64,
+        length: u64,
+    ) -> Result<u64> {
+        if length == 0 || !Arc::ptr_eq(&self.share().client, &source.share().client) {
+            return Ok(0);
+        }
+        match source.resume_key().await? {
+            Some(key) => source.copy_by_server(&key, source_offset, self, offset, length, &mut |_| {}).await,
+            None => Ok(0),
+        }
+    }
+
     /// What names this file to the server as the source of a copy; none where the server has no such thing.
     async fn resume_key(&self) -> Result<Option<[u8; 24]>> {
         let request = (self.id(), fsctl::SRV_REQUEST_RESUME_KEY, bytes::Bytes::new());

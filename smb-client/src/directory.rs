@@ -21,7 +21,7 @@ use crate::share::{Share, ShareInner, expect};
 const BATCH_BYTES: u32 = 128 * 1024;
 
 /// So many batches in a row may hold no name at all.
-const MOST_EMPTY_BATCHES: u32 = 64;
+pub(crate) const MOST_EMPTY_BATCHES: u32 = 64;
 
 /// One name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +34,10 @@ pub struct Entry {
 }
 
 /// A request for the next batch, and how long its answer may be.
-fn query(share: &ShareInner, file_id: FileId) -> (Request, u32) {
+pub(crate) fn query(share: &ShareInner, file_id: FileId, info_class: u8) -> (Request, u32) {
     let max_output = share.clamp(BATCH_BYTES, share.max_transact);
     let request = QueryDirectoryRequest {
-        info_class: file_class::ID_BOTH_DIRECTORY,
+        info_class,
         flags: QueryDirectoryFlags::empty(),
         file_index: 0,
         file_id,
@@ -81,7 +81,7 @@ impl Share {
     /// # Errors
     /// There is no such directory, or the server refuses or is lost.
     pub async fn read_dir(&self, path: &str) -> Result<Vec<Entry>> {
-        let (first, max_output) = query(&self.inner, FileId::RELATED);
+        let (first, max_output) = query(&self.inner, FileId::RELATED, file_class::ID_BOTH_DIRECTORY);
         let options = OpenOptions::list();
         let chain = vec![self.inner.create(path, &options)?, first.clone(), first];
         let mut replies = self.inner.request(chain).await?.into_iter();
@@ -118,8 +118,14 @@ pub struct Directory {
 }
 
 impl Directory {
-    pub(crate) fn new(file: File) -> Self {
+    /// The listing of a directory that was opened with [`OpenOptions::list`](crate::OpenOptions::list).
+    pub fn new(file: File) -> Self {
         Self { file, seen: Mutex::default(), hasher: RandomState::new() }
+    }
+
+    /// The open directory: for its lease, and what else there is to ask of it.
+    pub const fn file(&self) -> &File {
+        &self.file
     }
 
     pub(crate) fn into_file(self) -> File {
@@ -127,7 +133,7 @@ impl Directory {
     }
 
     /// Refuses what was received before.
-    fn admit(&self, data: &Bytes) -> Result<()> {
+    pub(crate) fn admit(&self, data: &Bytes) -> Result<()> {
         let hash = self.hasher.hash_one(data);
         if self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(hash) {
             return Ok(());
@@ -143,7 +149,7 @@ impl Directory {
     pub async fn next_entries(&self) -> Result<Vec<Entry>> {
         let share = self.file.share();
         for _ in 0..MOST_EMPTY_BATCHES {
-            let (request, max_output) = query(share, self.file.id());
+            let (request, max_output) = query(share, self.file.id(), file_class::ID_BOTH_DIRECTORY);
             let response = share.request_one("listing", request).await;
             let Some((entries, data)) = batch(response, max_output)? else { return Ok(Vec::new()) };
             self.admit(&data)?;

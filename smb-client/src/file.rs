@@ -9,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use smb_proto::NtStatus;
 use smb_proto::fscc::file_class;
 use smb_proto::wire::{
-    CloseRequest, CreateAction, CreateResponse, FileId, FlushRequest, Request, Response, WriteRequest,
+    CloseRequest, CreateAction, CreateContext, CreateResponse, FileId, FlushRequest, Request, Response,
+    WriteRequest,
 };
 
 use crate::error::{Error, Result};
@@ -47,6 +48,13 @@ async fn only(waiter: Result<Waiter>, operation: &'static str) -> (Result<Respon
     (response, at)
 }
 
+fn posix_mode(response: &CreateResponse) -> Option<u32> {
+    response.contexts.iter().find_map(|context| match context {
+        CreateContext::PosixResponse { mode, .. } => Some(*mode),
+        _ => None,
+    })
+}
+
 /// An open file or directory on the server.
 ///
 /// [`File::close`] reports what the server says; dropping closes too, without waiting or telling.
@@ -56,6 +64,7 @@ pub struct File {
     action: CreateAction,
     metadata: Metadata,
     lease: Granted,
+    posix_mode: Option<u32>,
     closed: AtomicBool,
 }
 
@@ -81,6 +90,7 @@ impl File {
             action: response.action,
             metadata: Metadata::from(response),
             lease: Granted::of(response, asked.lease),
+            posix_mode: posix_mode(response),
             closed: AtomicBool::new(false),
         }
     }
@@ -102,6 +112,11 @@ impl File {
     /// Whether opening created, opened or truncated the file.
     pub const fn action(&self) -> CreateAction {
         self.action
+    }
+
+    /// The file's permissions, where it was opened with the semantics of POSIX: see [`OpenOptions::posix`].
+    pub const fn posix_mode(&self) -> Option<u32> {
+        self.posix_mode
     }
 
     /// What the server said of the file when it was opened.

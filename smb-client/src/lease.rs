@@ -15,7 +15,9 @@ const PARENT_LEASE_KEY_SET: u32 = 0x4;
 pub(crate) const ALL: LeaseState = LeaseState::READ.union(LeaseState::HANDLE).union(LeaseState::WRITE);
 
 /// Names the lease of a file to the server: all opens of the file on one connection carry the same key, and no
-/// other file's do. See [`crate::Client::lease_key`].
+/// other file's do. See [`crate::Client::lease_key`]. Another hard link of the file counts as another file: while
+/// an open has the key, servers refuse it with another name ([`smb_proto::NtStatus::INVALID_PARAMETER`]), but one
+/// that the file got by [`crate::Share::rename_with`] and this key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseKey(pub [u8; 16]);
 

@@ -37,10 +37,17 @@
 //! | move much data in order | [`File::read_stream`], [`File::write_stream`]: many requests under way |
 //! | use code for `AsyncRead`, `AsyncWrite`, `AsyncSeek` | [`File::cursor`] |
 //! | list a directory | [`Share::read_dir`]; one entry after the other: [`Directory::entries`] |
-//! | copy on the server | [`Share::copy`], [`File::copy_range`] |
+//! | copy on the server | [`Share::copy`], [`File::copy_range`], [`File::copy_from`] |
+//! | find and make holes | [`File::allocated_ranges`], [`File::zero_range`], [`File::set_sparse`] |
+//! | keep content without asking again | [`OpenOptions::lease`], and [`Client::breaks`] before it |
+//! | keep others from a range | [`File::lock`] |
 //! | be told of changes | [`Directory::watch`] |
 //! | list a server's shares | [`Client::shares`] |
-//! | follow or make links | [`Share::read_link`], [`Share::symlink`] |
+//! | follow or make links | [`Share::read_link`], [`Share::symlink`], [`Share::hard_link`] |
+//! | find or make pipes, sockets and devices | [`Share::read_special`], [`Share::make_special`] |
+//! | read and set what hangs on a file | [`Share::extended_attribute`], [`Share::streams`], [`Share::security`] |
+//! | look at earlier states | [`Share::snapshots`], [`OpenOptions::snapshot`] |
+//! | have permissions and owners of Unix | [`OpenOptions::posix`], [`Share::posix_metadata`] |
 //! | do all that without async | [`blocking`] |
 //!
 //! Each has a short program in `examples/`, which the tests run.
@@ -51,9 +58,11 @@
 //! - Sessions are signed unless that is switched off, and encrypted where either side asks; each reply is verified
 //!   by the session's key. Guests and nobody are let in only where the caller said so.
 //! - A future that is dropped leaks nothing: its credits come back with the reply, a file that it was about to
-//!   open is closed again, a wait for changes is cancelled at the server.
+//!   open is closed again, a range that it was about to lock is unlocked, a wait for changes or for a lock is
+//!   cancelled at the server.
 //! - No request waits for ever: [`ConnectOptions::request_timeout`] for a lively server, and
-//!   [`ConnectOptions::dead_after`] for one that has fallen silent. Only a watch has no time limit.
+//!   [`ConnectOptions::dead_after`] for one that has fallen silent. Only a watch and a lock that is waited for have no
+//!   time limit.
 //! - Nothing that a server sends makes this crate panic, or allocate more than what was asked for; a listing
 //!   taken whole grows with the names that the server has. Errors say whose fault they are: see [`Error`], [`PeerMisbehaved`], [`PeerIncompatible`]. The server's NTSTATUS is kept.
 //! - Cryptography is the fastest that the processor allows (graviola, or RustCrypto); the feature `aws-lc-rs` takes
@@ -61,14 +70,17 @@
 
 #![forbid(unsafe_code)]
 
+mod attributes;
 pub mod blocking;
 mod breaks;
 mod change;
 mod client;
 mod copy;
 mod cursor;
+mod descriptor;
 mod directory;
 mod error;
+mod extents;
 mod file;
 mod ioctl;
 mod lease;
@@ -79,9 +91,15 @@ mod metadata;
 mod names;
 mod open;
 mod pool;
+mod posix;
+mod query;
+mod reparse;
 mod resolve;
+
 mod share;
 mod shares;
+mod snapshots;
+mod streams;
 mod transfer;
 mod watch;
 mod whole;
@@ -102,16 +120,21 @@ pub use metadata::{Metadata, Space};
 pub use names::{InvalidName, name_from_wire, name_to_wire, path_to_wire};
 pub use open::OpenOptions;
 pub use pool::BufferPool;
+pub use posix::{PosixEntry, PosixMetadata};
+pub use reparse::{Special, SpecialKind};
 pub use share::Share;
 pub use smb_proto::auth::{Credentials, Secret};
 pub use smb_proto::conn::{ConnectionError, PeerIncompatible, PeerMisbehaved, SessionError};
 pub use smb_proto::crypto::{Cipher, SigningAlgorithm};
-pub use smb_proto::fscc::{FileAttributes, FileTime, reparse_tag};
+pub use smb_proto::fscc::{ExtendedAttribute, FileAttributes, FileTime, reparse_tag};
 pub use smb_proto::rpc::{ServerInfo, ShareInfo, ShareKind};
+pub use smb_proto::security;
 pub use smb_proto::wire::{
     AccessMask, CreateAction, CreateDisposition, CreateOptions, Dialect, FileId, LeaseState, ShareAccess,
 };
 pub use smb_proto::{NtStatus, wire};
+pub use snapshots::Snapshot;
+pub use streams::Stream;
 pub use transfer::{ReadStream, WriteStream};
 pub use watch::{Watch, WatchEvent, WatchFilter};
 pub use whole::FileStart;

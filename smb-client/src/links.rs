@@ -2,21 +2,14 @@
 
 use bytes::Bytes;
 use smb_proto::NtStatus;
-use smb_proto::fscc::{
-    FileAttributes, MFSYMLINK_LEN, NfsNode, ReparsePoint, decode_mfsymlink, encode_mfsymlink, from_bytes,
-    to_bytes,
-};
-use smb_proto::wire::{AccessMask, CreateDisposition, CreateOptions, FileId, fsctl};
+use smb_proto::fscc::{MFSYMLINK_LEN, NfsNode, ReparsePoint, decode_mfsymlink, encode_mfsymlink};
 
 use crate::change::SetAttributes;
 use crate::error::{Error, Result};
-use crate::ioctl::{ioctl, is_unsupported, output};
+use crate::ioctl::is_unsupported;
 use crate::names::{InvalidName, name_from_wire, name_to_wire};
-use crate::open::OpenOptions;
-use crate::share::{Share, close_related, expect};
+use crate::share::Share;
 
-/// Bytes of a reparse point at most ([MS-FSCC] 2.1.2.1).
-const LARGEST: u32 = 16 << 10;
 /// How the object manager of Windows begins the names that links carry.
 const NT_PREFIX: &str = "\\??\\";
 
@@ -66,22 +59,6 @@ impl Share {
         }
     }
 
-    async fn reparse_point(&self, path: &str) -> Result<(ReparsePoint, bool)> {
-        let max_output = self.inner.clamp(LARGEST, self.inner.max_transact);
-        let get = ioctl(FileId::RELATED, fsctl::GET_REPARSE_POINT, Bytes::new(), max_output);
-        let chain = vec![self.inner.create(path, &OpenOptions::attributes())?, get, close_related()];
-        let mut replies = self.chain("opening", chain).await?.into_iter();
-        let directory = match replies.next().map(|reply| expect("opening", reply)) {
-            Some(Ok(smb_proto::wire::Response::Create(created))) => {
-                created.attributes.contains(FileAttributes::DIRECTORY)
-            }
-            _ => false,
-        };
-        let reply = replies.next().ok_or(Error::Malformed("no reply"))?;
-        let data = output(expect("reading the link", reply)?, max_output)?;
-        Ok((from_bytes(&data)?, directory))
-    }
-
     async fn read_mfsymlink(&self, path: &str) -> Result<Link> {
         let none = || Error::refused("reading the link", NtStatus::NOT_A_REPARSE_POINT);
         let start = match self.read_start(path, MFSYMLINK_LEN as u32 + 1).await {
@@ -94,46 +71,27 @@ impl Share {
 
     /// Makes a symbolic link at `path`, where nothing may be yet. `kind` is [`LinkKind::File`] or
     /// [`LinkKind::Directory`], which is for the target's kind to say and which few servers but Windows can, or
+    /// [`LinkKind::Nfs`] or [`LinkKind::Wsl`], which such servers keep but only some clients follow, or
     /// [`LinkKind::MfSymlink`], which is a file to every server. Nothing is left of a link that could not be made.
     ///
     /// # Errors
-    /// Something is there, the server has no links of this kind ([`NtStatus::NOT_SUPPORTED`]; also for kinds that
-    /// are only read), the target is none that such a link can have, or the server refuses or is lost.
+    /// Something is there, the server has no links of this kind ([`NtStatus::NOT_SUPPORTED`]; also for junctions,
+    /// which are only read), the target is none that such a link can have, or the server refuses or is lost.
     pub async fn symlink(&self, target: &str, path: &str, kind: LinkKind) -> Result<()> {
-        let directory = match kind {
-            LinkKind::File => false,
-            LinkKind::Directory => true,
+        let (point, directory) = match kind {
+            LinkKind::File => (symlink_to(target)?, false),
+            LinkKind::Directory => (symlink_to(target)?, true),
+            LinkKind::Nfs => (ReparsePoint::Nfs(NfsNode::Symlink(plain(target)?.into())), false),
+            LinkKind::Wsl => {
+                (ReparsePoint::LxSymlink(Bytes::copy_from_slice(plain(target)?.as_bytes())), false)
+            }
             LinkKind::MfSymlink => {
                 let content = encode_mfsymlink(target.as_bytes()).ok_or(Error::TooLarge)?;
                 return self.create_whole(path, content.into(), &SetAttributes::default()).await;
             }
-            _ => return Err(Error::refused("making the link", NtStatus::NOT_SUPPORTED)),
+            LinkKind::Junction => return Err(Error::refused("making the link", NtStatus::NOT_SUPPORTED)),
         };
-        let options = OpenOptions {
-            disposition: CreateDisposition::Create,
-            options: CreateOptions::OPEN_REPARSE_POINT
-                | if directory { CreateOptions::DIRECTORY_FILE } else { CreateOptions::NON_DIRECTORY_FILE },
-            attributes: FileAttributes::NORMAL,
-            ..OpenOptions::existing(
-                AccessMask::WRITE_DATA | AccessMask::WRITE_ATTRIBUTES | AccessMask::READ_ATTRIBUTES,
-            )
-        };
-        let data = to_bytes(&symlink_to(target)?);
-        let set = ioctl(FileId::RELATED, fsctl::SET_REPARSE_POINT, data, 0);
-        let replies = self
-            .chain("making the link", vec![self.inner.create(path, &options)?, set, close_related()])
-            .await?;
-        let Some(status) = replies.iter().map(|reply| reply.status).find(|status| status.is_error()) else {
-            return Ok(());
-        };
-        let removed = if directory { self.remove_dir(path).await } else { self.remove_file(path).await };
-        if let Err(error) = removed {
-            tracing::debug!(%error, "removing what did not become a link");
-        }
-        // So Samba refuses what it does not know.
-        let unknown = is_unsupported(status) || status == NtStatus::NOT_A_REPARSE_POINT;
-        let status = if unknown { NtStatus::NOT_SUPPORTED } else { status };
-        Err(Error::refused("making the link", status))
+        self.make_reparse_point("making the link", path, &point, directory, Vec::new()).await
     }
 }
 
@@ -170,7 +128,13 @@ fn is_drive(target: &str) -> bool {
     )
 }
 
-fn link(point: ReparsePoint, directory: bool) -> Result<Link> {
+/// What a link of Unix's kind can lead to.
+fn plain(target: &str) -> Result<&str> {
+    if target.is_empty() || target.contains('\0') { Err(InvalidName::Empty.into()) } else { Ok(target) }
+}
+
+/// The link that a reparse point is; refused where it is something else.
+pub(crate) fn link(point: ReparsePoint, directory: bool) -> Result<Link> {
     let unusable = || Error::Malformed("a link to a name that cannot be");
     Ok(match point {
         ReparsePoint::Symlink { substitute, relative: true, .. } => Link {
@@ -184,10 +148,14 @@ fn link(point: ReparsePoint, directory: bool) -> Result<Link> {
         ReparsePoint::MountPoint { substitute, .. } => {
             Link { target: absolute_from_wire(&substitute), kind: LinkKind::Junction }
         }
-        ReparsePoint::Nfs(NfsNode::Symlink(target)) => Link { target, kind: LinkKind::Nfs },
-        ReparsePoint::LxSymlink(target) => {
-            Link { target: String::from_utf8(target.to_vec()).map_err(|_| unusable())?, kind: LinkKind::Wsl }
+        ReparsePoint::Nfs(NfsNode::Symlink(target)) if plain(&target).is_ok() => {
+            Link { target, kind: LinkKind::Nfs }
         }
+        ReparsePoint::LxSymlink(target) => {
+            let target = String::from_utf8(target.to_vec()).ok().filter(|target| plain(target).is_ok());
+            Link { target: target.ok_or_else(unusable)?, kind: LinkKind::Wsl }
+        }
+        ReparsePoint::Nfs(NfsNode::Symlink(_)) => return Err(unusable()),
         _ => return Err(Error::refused("reading the link", NtStatus::NOT_A_REPARSE_POINT)),
     })
 }
@@ -211,9 +179,7 @@ fn absolute_from_wire(target: &str) -> String {
 }
 
 fn symlink_to(target: &str) -> Result<ReparsePoint> {
-    if target.is_empty() || target.contains('\0') {
-        return Err(InvalidName::Empty.into());
-    }
+    plain(target)?;
     if let Some(place) = target.strip_prefix("//") {
         let print = format!("\\\\{}", place.replace('/', "\\"));
         let substitute = format!("{NT_PREFIX}UNC\\{}", place.replace('/', "\\"));
@@ -265,6 +231,10 @@ mod tests {
         assert_eq!(link(nfs, false).unwrap(), Link { target: "../x".into(), kind: LinkKind::Nfs });
         let wsl = ReparsePoint::LxSymlink(Bytes::from_static(b"/etc/passwd"));
         assert_eq!(link(wsl, false).unwrap(), Link { target: "/etc/passwd".into(), kind: LinkKind::Wsl });
+        for target in ["", "a\0b"] {
+            assert!(link(ReparsePoint::Nfs(NfsNode::Symlink(target.into())), false).is_err());
+            assert!(link(ReparsePoint::LxSymlink(target.into()), false).is_err());
+        }
         for none in [ReparsePoint::AfUnix, ReparsePoint::Nfs(NfsNode::Fifo)] {
             assert_eq!(link(none, false).unwrap_err().status(), Some(NtStatus::NOT_A_REPARSE_POINT));
         }

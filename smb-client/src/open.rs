@@ -1,10 +1,19 @@
 //! How a file is opened.
 
-use smb_proto::fscc::FileAttributes;
-use smb_proto::wire::{AccessMask, CreateDisposition, CreateOptions, CreateRequest, Request, ShareAccess};
+use smb_proto::fscc::{FileAttributes, FileTime};
+use smb_proto::wire::{
+    AccessMask, CreateContext, CreateDisposition, CreateOptions, CreateRequest, Request, ShareAccess,
+};
 
 use crate::lease::{LeaseRequest, Leasing};
 use crate::names::{InvalidName, path_to_wire};
+
+/// What a connection has to open files with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Means {
+    pub(crate) leasing: Leasing,
+    pub(crate) posix: bool,
+}
 
 /// How a file is opened; the fields are those of [MS-SMB2] 2.2.13.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +31,12 @@ pub struct OpenOptions {
     /// What to keep of the file without asking again; [`crate::File::lease`] says what came of it. Servers without
     /// leases are asked for an oplock, which allows as much or less.
     pub lease: Option<LeaseRequest>,
+    /// Open the state of that time instead of the present one, to read only: see [`crate::Share::snapshots`].
+    pub snapshot: Option<FileTime>,
+    /// Open with the semantics of POSIX and, where the file is new, these permissions: names differ by case, and what
+    /// is open can be removed and replaced. Left out where [`crate::ConnectOptions::posix`] does not offer the SMB3
+    /// POSIX extensions or the server has none: [`crate::File::posix_mode`] says what came of it.
+    pub posix: Option<u32>,
 }
 
 impl OpenOptions {
@@ -34,6 +49,8 @@ impl OpenOptions {
             options: CreateOptions::empty(),
             attributes: FileAttributes::empty(),
             lease: None,
+            snapshot: None,
+            posix: None,
         }
     }
 
@@ -101,9 +118,21 @@ impl OpenOptions {
         Self { lease: Some(lease), ..self }
     }
 
-    /// The request that opens `path` on a connection that leases in this way.
-    pub(crate) fn create(&self, path: &str, leasing: Leasing) -> Result<Request, InvalidName> {
-        let (oplock, lease) = leasing.ask(self.lease, self.options);
+    /// The same as it was at that time.
+    pub fn snapshot(self, snapshot: FileTime) -> Self {
+        Self { snapshot: Some(snapshot), ..self }
+    }
+
+    /// The same with the semantics of POSIX; a new file gets these permissions.
+    pub fn posix(self, mode: u32) -> Self {
+        Self { posix: Some(mode), ..self }
+    }
+
+    /// The request that opens `path` on a connection with these means.
+    pub(crate) fn create(&self, path: &str, means: Means) -> Result<Request, InvalidName> {
+        let (oplock, lease) = means.leasing.ask(self.lease, self.options);
+        let snapshot = self.snapshot.map(CreateContext::TimeWarp);
+        let posix = self.posix.filter(|_| means.posix).map(|mode| CreateContext::PosixRequest { mode });
         Ok(Request::Create(CreateRequest {
             oplock,
             impersonation: 2,
@@ -113,7 +142,7 @@ impl OpenOptions {
             disposition: self.disposition,
             options: self.options,
             name: path_to_wire(path)?,
-            contexts: Vec::from_iter(lease),
+            contexts: lease.into_iter().chain(snapshot).chain(posix).collect(),
         }))
     }
 }

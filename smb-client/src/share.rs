@@ -110,7 +110,7 @@ impl ShareInner {
 
     /// The request that opens `path`.
     pub(crate) fn create(&self, path: &str, options: &OpenOptions) -> Result<Request> {
-        Ok(options.create(path, self.client.leasing)?)
+        Ok(options.create(path, self.client.means)?)
     }
 
     /// A payload of at most `bytes` that the server's limit and credits allow.
@@ -271,7 +271,15 @@ impl Share {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn open_dir(&self, path: &str) -> Result<Directory> {
-        Ok(Directory::new(self.open(path, &OpenOptions::list()).await?))
+        self.open_dir_with(path, &OpenOptions::list()).await
+    }
+
+    /// The same with other options, such as a lease or a snapshot; they begin as [`OpenOptions::list`].
+    ///
+    /// # Errors
+    /// As [`Self::open_dir`].
+    pub async fn open_dir_with(&self, path: &str, options: &OpenOptions) -> Result<Directory> {
+        Ok(Directory::new(self.open(path, options).await?))
     }
 
     /// What the server says of a path. Links are not followed.

@@ -3,12 +3,14 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use crate::relay::Relay;
 use crate::samba::Samba;
 use crate::user::User;
 
@@ -31,7 +33,9 @@ pub fn sharefs_binary() -> PathBuf {
 #[derive(Debug)]
 pub struct MountBuilder<'a> {
     samba: &'a Samba,
+    server: SocketAddr,
     share: String,
+    user: User,
     options: Vec<String>,
 }
 
@@ -40,6 +44,20 @@ impl MountBuilder<'_> {
     pub fn share(mut self, share: &str) -> Self {
         self.share = share.into();
         self
+    }
+
+    /// Mounts through a relay that stands before the server.
+    pub fn through(mut self, relay: &Relay) -> Self {
+        self.server = SocketAddr::new(relay.address(), relay.port());
+        self
+    }
+
+    /// Root mounts, and lets everybody in.
+    ///
+    /// Panics where the tests do not run as root.
+    pub fn by_root(mut self) -> Self {
+        self.user = User::root();
+        self.options(["allow_other"])
     }
 
     /// Further mount options.
@@ -58,9 +76,13 @@ impl MountBuilder<'_> {
 
     /// Tries to mount.
     pub fn attempt(self) -> (Mount, Output) {
-        let user = User::ordinary();
+        let user = self.user;
         let home = tempfile::Builder::new().prefix("sharefs-home-").tempdir().expect("a temporary directory");
         user.own(home.path());
+        if user.is_root() {
+            // The others who are let in come this way.
+            fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+        }
         let point = home.path().join("mnt");
         user.make_dir(&point);
         let credentials = home.path().join("credentials");
@@ -73,8 +95,8 @@ impl MountBuilder<'_> {
         fs::write(&credentials, text).expect("the credentials file");
         fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).expect("chmod");
         user.own(&credentials);
-        let source = format!("//{}/{}", self.samba.address(), self.share);
-        let mut options = vec![format!("port={}", self.samba.port())];
+        let source = format!("//{}/{}", self.server.ip(), self.share);
+        let mut options = vec![format!("port={}", self.server.port())];
         options.push(format!("credentials={}", credentials.display()));
         options.extend(self.options);
         let mount = Mount { home, point, source, user };
@@ -96,7 +118,13 @@ impl Mount {
     /// A mount of the server's share `data`.
     #[expect(clippy::new_ret_no_self, reason = "a mount is configured before it is made")]
     pub fn new(samba: &Samba) -> MountBuilder<'_> {
-        MountBuilder { samba, share: "data".into(), options: Vec::new() }
+        MountBuilder {
+            samba,
+            server: samba.socket(),
+            share: "data".into(),
+            user: User::ordinary(),
+            options: Vec::new(),
+        }
     }
 
     /// Where the share is mounted.
@@ -145,6 +173,14 @@ impl Mount {
     pub fn mount_again(&self, options: &str) -> Output {
         let point = self.point.as_os_str();
         self.sharefs(["mount".as_ref(), self.source.as_ref(), point, "-o".as_ref(), options.as_ref()])
+    }
+
+    /// Brings a program of this machine to where the user can run it, which need not be so where it was found.
+    pub fn bring(&self, program: &Path) -> PathBuf {
+        let here = self.home.path().join(program.file_name().expect("a program's path has a name"));
+        fs::copy(program, &here).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        self.user.own(&here);
+        here
     }
 
     /// Unmounts.

@@ -48,16 +48,20 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts a program. Its output goes to `log`. Its standard input is a pipe that nobody writes to: smbd ends
-    /// when that ends, and so when the test is killed and nothing is dropped.
+    /// Starts a program. Its output goes to `log`.
     pub fn start(program: &Path, arguments: &[&OsStr], variables: &[(&str, &OsStr)], log: &Path) -> Self {
-        let output = File::create(log).expect("the log of a server");
-        let errors = output.try_clone().expect("the log of a server");
         let mut command = Command::new(program);
         command.args(arguments).envs(variables.iter().copied());
+        Self::spawn(command, log)
+    }
+
+    /// Starts a command in the same way. Its standard input is a pipe that nobody writes to: smbd ends when that
+    /// ends, and so when the test is killed and nothing is dropped.
+    pub fn spawn(mut command: Command, log: &Path) -> Self {
+        let output = File::create(log).expect("the log of a server");
+        let errors = output.try_clone().expect("the log of a server");
         command.stdin(Stdio::piped()).stdout(output).stderr(errors).process_group(0);
-        let leader =
-            command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+        let leader = command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let id = Pid::from_child(&leader);
         Self { leader, id }
     }

@@ -1,4 +1,5 @@
-//! A TCP relay that makes the network's trouble: delay, silence, connections cut in the middle of a message.
+//! A TCP relay that makes the network's trouble: delay, silence, connections cut in the middle of a message. It also
+//! counts what a client asks.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,8 @@ struct Controls {
     server_bytes_left: AtomicU64,
     stalled: watch::Sender<bool>,
     cut: watch::Sender<u64>,
+    /// Messages that clients sent.
+    requests: AtomicU64,
     /// All that the servers said, if it is to be kept.
     record: Mutex<Option<Vec<u8>>>,
 }
@@ -43,6 +46,7 @@ impl Relay {
             server_bytes_left: AtomicU64::new(u64::MAX),
             stalled: watch::channel(false).0,
             cut: watch::channel(0).0,
+            requests: AtomicU64::new(0),
             record: Mutex::new(None),
         });
         let task = tokio::spawn(accept(listener, server, controls.clone()));
@@ -83,6 +87,12 @@ impl Relay {
     /// What the server said since [`Self::record`].
     pub fn recorded(&self) -> Vec<u8> {
         self.controls.record.lock().expect("no panic while it is held").take().unwrap_or_default()
+    }
+
+    /// How many messages the clients have sent through this relay, on all connections. A chain of requests is one
+    /// message, as it is one round trip, and so is one that is encrypted.
+    pub fn requests(&self) -> u64 {
+        self.controls.requests.load(Ordering::Relaxed)
     }
 
     /// Cuts all connections once, after the server said this many bytes more.
@@ -127,11 +137,15 @@ async fn connection(client: TcpStream, server: TcpStream, controls: &Controls) {
 }
 
 /// Reads and writes apart, so that what is delayed does not hold up what follows.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Controls, counted: bool) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Controls, of_server: bool) {
+    let mut frames = Frames::default();
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
     let reading = async move {
         let mut buffer = vec![0; 65_536];
         while let Ok(n @ 1..) = from.read(&mut buffer).await {
+            if !of_server {
+                controls.requests.fetch_add(frames.begun_in(&buffer[..n]), Ordering::Relaxed);
+            }
             let delay = Duration::from_micros(controls.delay_micros.load(Ordering::Relaxed));
             if sender.send((Instant::now() + delay, buffer[..n].to_vec())).await.is_err() {
                 return;
@@ -146,7 +160,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Contro
                 return;
             }
             let length = data.len() as u64;
-            let left = if counted {
+            let left = if of_server {
                 let take = |left: u64| (left != u64::MAX).then(|| left.saturating_sub(length));
                 match controls.server_bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
                     Ok(left) => left,
@@ -155,7 +169,8 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Contro
             } else {
                 u64::MAX
             };
-            if counted && let Some(record) = &mut *controls.record.lock().expect("no panic while it is held")
+            if of_server
+                && let Some(record) = &mut *controls.record.lock().expect("no panic while it is held")
             {
                 record.extend_from_slice(&data);
             }
@@ -171,4 +186,52 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Contro
         }
     };
     tokio::join!(reading, writing);
+}
+
+/// Where in a stream of messages, each with its length before it ([MS-SMB2] 2.1), a reader is.
+#[derive(Debug, Default)]
+struct Frames {
+    /// As much of the next length as has come.
+    head: Vec<u8>,
+    /// What is still to come of the message before it.
+    left: usize,
+}
+
+impl Frames {
+    /// How many messages begin in this piece of the stream; one begins when all of its length is there.
+    fn begun_in(&mut self, mut data: &[u8]) -> u64 {
+        let mut begun = 0;
+        while !data.is_empty() {
+            let (body, rest) = data.split_at(self.left.min(data.len()));
+            self.left -= body.len();
+            let (head, rest) = rest.split_at(rest.len().min(4 - self.head.len()));
+            self.head.extend_from_slice(head);
+            data = rest;
+            if let [_, a, b, c] = self.head[..] {
+                self.left = u32::from_be_bytes([0, a, b, c]) as usize;
+                self.head.clear();
+                begun += 1;
+            }
+        }
+        begun
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_counted_however_the_stream_is_cut() {
+        let mut stream = Vec::new();
+        for length in [1_u32, 0, 70, 300, 5, 0] {
+            stream.extend_from_slice(&length.to_be_bytes());
+            stream.resize(stream.len() + length as usize, 0xff);
+        }
+        for piece in 1..stream.len() + 1 {
+            let mut frames = Frames::default();
+            let begun: u64 = stream.chunks(piece).map(|data| frames.begun_in(data)).sum();
+            assert_eq!(begun, 6, "in pieces of {piece}");
+        }
+    }
 }

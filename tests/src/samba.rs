@@ -1,19 +1,21 @@
 //! A throw-away Samba.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process_group};
 use smb_client::{Cipher, ConnectOptions, Credentials, Dialect, SigningAlgorithm};
 use tempfile::TempDir;
 
 use crate::address::free_address;
 use crate::conf;
-use crate::process::{Group, find_program, wait_until};
+use crate::lab::SambaVersion;
+use crate::process::{Group, wait_until};
 
 /// As long as the key of an Azure storage account: 64 bytes in base64.
 const AZURE_KEY: &str =
@@ -22,6 +24,7 @@ const AZURE_KEY: &str =
 /// What kind of server to start.
 #[derive(Clone, Debug)]
 pub struct SambaBuilder {
+    version: SambaVersion,
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) workgroup: String,
@@ -30,6 +33,32 @@ pub struct SambaBuilder {
 }
 
 impl SambaBuilder {
+    /// Which Samba to start; the installed one where this is not called.
+    pub const fn version(mut self, version: SambaVersion) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// A Samba with directory leases and POSIX extensions, neither of them switched on.
+    pub const fn newer(self) -> Self {
+        self.version(SambaVersion::V4_22)
+    }
+
+    /// Leases of directories, which a newer Samba grants.
+    pub fn directory_leases(self) -> Self {
+        self.newer().global("smb3 directory leases", "yes")
+    }
+
+    /// The POSIX extensions of SMB 3.1.1, which a newer Samba has.
+    pub fn posix(self) -> Self {
+        self.newer().global("smb3 unix extensions", "yes")
+    }
+
+    /// The server counts the requests that it gets: see [`Samba::requests`].
+    pub fn counted(self) -> Self {
+        self.global("smbd profiling level", "count")
+    }
+
     /// A line of smb.conf's global section.
     pub fn global(mut self, name: &str, value: impl ToString) -> Self {
         self.global.push((name.into(), value.to_string()));
@@ -127,6 +156,7 @@ impl Samba {
     /// A server with Samba's defaults.
     pub fn builder() -> SambaBuilder {
         SambaBuilder {
+            version: SambaVersion::Installed,
             user: "tester".into(),
             password: "Passw0rd of the tester".into(),
             workgroup: "LAB".into(),
@@ -204,6 +234,7 @@ impl Samba {
     pub fn terminate(&mut self) {
         if let Some(mut group) = self.group.take() {
             group.terminate();
+            self.end_helper();
             self.wait_until_silent();
         }
     }
@@ -211,7 +242,23 @@ impl Samba {
     /// Ends the server and all its sessions at once.
     pub fn kill_hard(&mut self) {
         self.group = None;
+        self.end_helper();
         self.wait_until_silent();
+    }
+
+    /// Ends the helper that smbd starts for RPC, in a session of its own, so that smbd's group lacks it.
+    fn end_helper(&self) {
+        let path = self.root.path().join("run/samba-dcerpcd.pid");
+        let Some(pid) = fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()) else {
+            return;
+        };
+        // The number may be somebody else's by now.
+        let conf = self.root.path().join("smb.conf").display().to_string();
+        let is_ours = fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|arguments| String::from_utf8_lossy(&arguments).contains(&conf));
+        if let Some(pid) = Pid::from_raw(pid).filter(|_| is_ours) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
     }
 
     /// What smbd forked takes a moment longer to end, and holds the port until then.
@@ -221,20 +268,13 @@ impl Samba {
 
     /// Starts the server again after [`Self::terminate`] or [`Self::kill_hard`].
     pub fn launch(&mut self) {
-        let (conf, log) = (self.root.path().join("smb.conf"), self.root.path().join("log"));
-        let arguments: [&OsStr; 6] = [
-            "-F".as_ref(),
-            // It is the leader of a group already, with which it is ended.
-            "--no-process-group".as_ref(),
-            "-l".as_ref(),
-            log.as_os_str(),
-            "-s".as_ref(),
-            conf.as_os_str(),
-        ];
-        let (passwd, group) = (self.root.path().join("passwd"), self.root.path().join("group"));
-        let variables = wrapper(&passwd, &group);
-        let smbd = find_program("smbd", "samba");
-        let mut group = Group::start(&smbd, &arguments, &variables, &log.join("output"));
+        let log = self.root.path().join("log");
+        let mut command = self.builder.version.command("smbd", false);
+        // It is the leader of a group already, with which it is ended.
+        command.args(["-F", "--no-process-group", "-l"]).arg(&log);
+        command.arg("-s").arg(self.root.path().join("smb.conf"));
+        command.envs(self.variables());
+        let mut group = Group::spawn(command, &log.join("output"));
         wait_until("smbd listens", || {
             assert!(group.runs(), "smbd ended at its start; its log:\n{}", self.log());
             TcpStream::connect(self.socket()).is_ok()
@@ -282,33 +322,67 @@ impl Samba {
         self.status("-p").len()
     }
 
-    /// The lines of smbstatus's table. It wants to be root; in a user namespace of its own everybody is.
-    fn status(&self, what: &str) -> Vec<String> {
-        let smbstatus = find_program("smbstatus", "samba");
-        let mut command = if rustix::process::getuid().is_root() {
-            Command::new(smbstatus)
-        } else {
-            let mut command = Command::new(find_program("unshare", "util-linux"));
-            command.arg("-Ur").arg(smbstatus);
-            command
+    /// How many requests of each kind the server got since it started: `create`, `read`, `close` and so on, each
+    /// request of a chain by itself. Only for a server that was made with [`SambaBuilder::counted`].
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        // A session writes its numbers down a second after it began to count, or somewhat later if it is busy.
+        std::thread::sleep(Duration::from_millis(1200));
+        let mut counts = self.counters();
+        loop {
+            std::thread::sleep(Duration::from_millis(400));
+            let later = self.counters();
+            if later == counts {
+                return counts;
+            }
+            counts = later;
+        }
+    }
+
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let text = self.smbstatus("-P");
+        let count = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            let kind = name.strip_prefix("smb2_")?.strip_suffix("_count")?;
+            Some((kind.to_owned(), value.trim().parse().ok()?))
         };
-        command.arg(what).arg("-s").arg(self.root.path().join("smb.conf"));
-        let (passwd, group) = (self.root.path().join("passwd"), self.root.path().join("group"));
-        let output = command.envs(wrapper(&passwd, &group)).output().expect("smbstatus runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "smbstatus: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text.lines().filter_map(count).collect()
+    }
+
+    /// The lines of smbstatus's table.
+    fn status(&self, what: &str) -> Vec<String> {
+        let text = self.smbstatus(what);
         // Everything above the rule is the table's head; without a rule there is no table.
         let rows = text.lines().skip_while(|line| !line.starts_with("----")).skip(1);
         rows.filter(|line| !line.trim().is_empty()).map(str::to_owned).collect()
     }
 
+    /// What smbstatus says. It wants to be root; in a user namespace of its own everybody is.
+    fn smbstatus(&self, what: &str) -> String {
+        let mut command = self.builder.version.command("smbstatus", true);
+        command.arg(what).arg("-s").arg(self.root.path().join("smb.conf"));
+        let output = command.envs(self.variables()).output().expect("smbstatus runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "smbstatus: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    }
+
+    /// For nss_wrapper: users from files of the server's own.
+    fn variables(&self) -> [(&'static str, PathBuf); 3] {
+        let root = self.root.path();
+        [
+            ("LD_PRELOAD", "libnss_wrapper.so".into()),
+            ("NSS_WRAPPER_PASSWD", root.join("passwd")),
+            ("NSS_WRAPPER_GROUP", root.join("group")),
+        ]
+    }
+
     fn add_user(&self) {
-        let (passwd, group) = (self.root.path().join("passwd"), self.root.path().join("group"));
-        let mut child = Command::new(find_program("pdbedit", "samba"))
+        let mut command = self.builder.version.command("pdbedit", false);
+        let mut child = command
             .arg("-s")
             .arg(self.root.path().join("smb.conf"))
             .args(["-t", "-a", "-u", self.user()])
-            .envs(wrapper(&passwd, &group))
+            .envs(self.variables())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -322,19 +396,12 @@ impl Samba {
     }
 }
 
-/// Users from files of the server's own.
-fn wrapper<'a>(passwd: &'a Path, group: &'a Path) -> [(&'static str, &'a OsStr); 3] {
-    [
-        ("LD_PRELOAD", "libnss_wrapper.so".as_ref()),
-        ("NSS_WRAPPER_PASSWD", passwd.as_os_str()),
-        ("NSS_WRAPPER_GROUP", group.as_os_str()),
-    ]
-}
-
 impl Drop for Samba {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- the end of the log of the server on {} ---\n{}", self.address, self.log());
         }
+        self.group = None;
+        self.end_helper();
     }
 }

@@ -33,6 +33,19 @@ impl User {
         }
     }
 
+    /// Root.
+    ///
+    /// Panics where the tests do not run as root.
+    pub fn root() -> Self {
+        assert!(getuid().is_root(), "this test mounts for all users, so it must be run by root");
+        Self { uid: 0, gid: 0, switch: false }
+    }
+
+    /// Whether this is root.
+    pub const fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
     /// A command that runs as this user with `home` as its home directory, and with nothing in its environment
     /// that would let the machine's owner's settings change the outcome.
     pub fn command(&self, program: impl AsRef<OsStr>, home: &Path) -> Command {

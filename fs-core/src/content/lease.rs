@@ -24,6 +24,11 @@ impl Lease {
         self.caching
     }
 
+    /// Whether opens are on their way.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asking > 0
+    }
+
     /// An open that asks for the lease is about to be sent.
     pub(crate) fn asks(&mut self) {
         self.asking += 1;

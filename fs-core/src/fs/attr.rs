@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use smb_proto::NtStatus;
 use smb_proto::fscc::{FileAttributes, FileTime};
 
 use super::{Attr, Entry, Filesystem, SetAttrs, Space, TimeChange, is_missing};
@@ -10,6 +11,7 @@ use crate::content::{Backing, handle_gone};
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::Fh;
 use crate::inode::{Ino, Stamp};
+use crate::listing::Told;
 use crate::name;
 use crate::remote::{FileKind, RemoteAttr, SetAttr};
 
@@ -23,7 +25,7 @@ const SETTABLE: FileAttributes = FileAttributes::READONLY
     .union(FileAttributes::NOT_CONTENT_INDEXED);
 
 impl Filesystem {
-    /// Look a name up. Always asks the server.
+    /// Look a name up. Asks the server, unless a lease answers for the directory.
     ///
     /// # Errors
     /// ENOENT; EINVAL or ENAMETOOLONG for what cannot be a name; what the server says.
@@ -36,6 +38,10 @@ impl Filesystem {
             }
             (inodes.path(parent)?.child(name), inodes.stamp())
         };
+        if let Some(told) = self.told(parent, name) {
+            return told;
+        }
+        let asked = if self.lease_directory(parent).await { self.inodes().stamp() } else { asked };
         match self.remote.lookup(&path).await {
             Ok(attr) => self.enter(parent, name, attr, asked),
             Err(error) => {
@@ -47,9 +53,36 @@ impl Filesystem {
                     {
                         inodes.detach(ino);
                     }
+                    if inodes.is_settled(parent, asked) {
+                        self.listings.note_absent(parent, name);
+                    }
                 }
                 Err(error.into())
             }
+        }
+    }
+
+    /// What this mount knows of a name for certain.
+    fn told(&self, parent: Ino, name: &str) -> Option<FsResult<Entry>> {
+        {
+            // What was learned since, and is still right.
+            let mut inodes = self.inodes();
+            if inodes.is_leased(parent)
+                && let Some(ino) = inodes.child(parent, name)
+                && let Some((attr, valid)) = inodes.known(ino, Instant::now())
+                && !valid.is_zero()
+            {
+                inodes.looked_up_again(ino);
+                drop(inodes);
+                return Some(Ok(Entry { attr: self.presented(ino, &attr) }));
+            }
+        }
+        match self.listings.find(parent, name)? {
+            Told::Attr(attr, asked, at) => {
+                let ino = self.inodes().looked_up(parent, name, attr, asked, at);
+                Some(ino.map(|ino| Entry { attr: self.presented(ino, &attr) }))
+            }
+            Told::Nothing => Some(Err(NtStatus::OBJECT_NAME_NOT_FOUND.into())),
         }
     }
 

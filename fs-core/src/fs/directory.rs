@@ -1,13 +1,18 @@
 //! Listing directories.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{Attr, Closing, DirItem, Filesystem, is_missing};
+use crate::content::CacheMode;
 use crate::dir::{Cursor, FIRST, Listed, OpenDir};
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::Fh;
 use crate::inode::Ino;
-use crate::remote::FileKind;
+use crate::listing::Listing;
+use crate::name::RemotePath;
+use crate::remote::{Caching, FileKind, Granted, LeaseAsk, LeaseKey, RemoteHandle};
 
 impl Filesystem {
     /// Open a directory for listing.
@@ -22,8 +27,51 @@ impl Filesystem {
             }
             inodes.path(ino)?
         };
-        let (remote, _) = self.remote.open_dir(&path, None).await?;
-        Ok(self.dirs.insert(ino, OpenDir::new(ino, remote)))
+        let cursor = self.begin_listing(ino, &path).await?;
+        Ok(self.dirs.insert(ino, OpenDir::new(ino, cursor)))
+    }
+
+    /// From the listing that is kept, or from the server, with a lease if there are any.
+    async fn begin_listing(&self, ino: Ino, path: &RemotePath) -> FsResult<Cursor> {
+        if let Some(listing) = self.listings.listing(ino) {
+            return Ok(Cursor::of(listing));
+        }
+        let wants = self.options.cache == CacheMode::Strict && self.leases();
+        if !wants {
+            let (remote, _) = self.remote.open_dir(path, None).await?;
+            return Ok(Cursor::new(remote, false));
+        }
+        Ok(Cursor::new(self.open_leased(ino, path).await?, true))
+    }
+
+    async fn open_leased(&self, ino: Ino, path: &RemotePath) -> FsResult<RemoteHandle> {
+        let parent = self.parent_key(ino);
+        let want = Caching { read: true, write: false, handle: true };
+        self.listings.asks(ino);
+        let asking = Asking { fs: self, ino, done: false };
+        let opened = self.remote.open_dir(path, Some(LeaseAsk { key: LeaseKey(ino.0), want, parent })).await;
+        asking.answered(opened.as_ref().ok().map(|(_, granted)| *granted));
+        let (remote, granted) = opened?;
+        self.directory_leases.store(granted.caching.read, Ordering::Relaxed);
+        Ok(remote)
+    }
+
+    /// Have the lease of a directory in which names are looked up, where the server grants such leases. True if it
+    /// was taken just now.
+    pub(super) async fn lease_directory(&self, ino: Ino) -> bool {
+        if !self.leases() || !self.directory_leases.load(Ordering::Relaxed) || self.listings.holds(ino) {
+            return false;
+        }
+        let Ok(path) = self.inodes().path(ino) else { return false };
+        let Ok(remote) = self.open_leased(ino, &path).await else { return false };
+        self.keep_directory(ino, remote, None).await;
+        true
+    }
+
+    async fn keep_directory(&self, ino: Ino, handle: RemoteHandle, listing: Option<Arc<Listing>>) {
+        for (ino, handle) in self.listings.keep(ino, handle, listing) {
+            self.close_directory(ino, handle, true).await;
+        }
     }
 
     /// List from `offset` on, 0 being the beginning: each entry goes to `sink`, until that says `false` for
@@ -57,7 +105,7 @@ impl Filesystem {
                     return Ok(());
                 }
             }
-            match self.advance(&mut cursor).await {
+            match self.advance(&dir, &mut cursor).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(error) if at == offset => return Err(error),
@@ -82,39 +130,64 @@ impl Filesystem {
     /// Close the server's handle of a listing; it ends with what it has.
     pub(super) async fn end_listing(&self, dir: &OpenDir) {
         let mut cursor = dir.cursor.lock().await;
-        if let Some(remote) = cursor.remote.take()
-            && let Err(error) = self.remote.close(remote).await
-        {
-            tracing::debug!(ino = dir.ino.0, %error, "closing the listing of a directory failed");
+        if let Some(remote) = cursor.remote.take() {
+            self.close_directory(dir.ino, remote, cursor.leased).await;
+        }
+    }
+
+    /// Stop keeping a directory: its open would be in the way.
+    pub(super) async fn let_go_of_directory(&self, ino: Ino) {
+        if let Some(handle) = self.listings.let_go(ino) {
+            self.close_directory(ino, handle, true).await;
+        }
+    }
+
+    pub(super) async fn close_directory(&self, ino: Ino, handle: RemoteHandle, leased: bool) {
+        if let Err(error) = self.remote.close(handle).await {
+            tracing::debug!(ino = ino.0, %error, "closing the listing of a directory failed");
+        }
+        if leased && self.listings.closed(ino) {
+            self.inodes().unleased(ino);
         }
     }
 
     async fn rewind(&self, dir: &OpenDir, cursor: &mut Cursor) -> FsResult<()> {
         let path = self.inodes().path(dir.ino)?;
-        let (remote, _) = self.remote.open_dir(&path, None).await?;
-        let old = std::mem::replace(cursor, Cursor::new(remote));
-        if let Some(old) = old.remote
-            && let Err(error) = self.remote.close(old).await
-        {
-            tracing::debug!(ino = dir.ino.0, %error, "closing the listing of a directory failed");
+        let new = self.begin_listing(dir.ino, &path).await?;
+        let old = std::mem::replace(cursor, new);
+        if let Some(remote) = old.remote {
+            self.close_directory(dir.ino, remote, old.leased).await;
         }
         Ok(())
     }
 
     /// Fetch more; `false` if there is no more.
-    async fn advance(&self, cursor: &mut Cursor) -> FsResult<bool> {
+    async fn advance(&self, dir: &OpenDir, cursor: &mut Cursor) -> FsResult<bool> {
         let Some(remote) = cursor.remote else { return Ok(false) };
         let asked = self.inodes().stamp();
         let batch = self.remote.next_entries(remote).await?;
-        if batch.is_empty() {
-            cursor.remote = None;
-            if let Err(error) = self.remote.close(remote).await {
-                tracing::debug!(%error, "closing a complete listing failed");
-            }
+        if !batch.is_empty() {
+            cursor.extend(batch, asked, Instant::now());
+            return Ok(true);
+        }
+        cursor.remote = None;
+        let listing = cursor.complete();
+        if !cursor.leased {
+            self.close_directory(dir.ino, remote, false).await;
             return Ok(false);
         }
-        cursor.extend(batch, asked, Instant::now());
-        Ok(true)
+        let close = {
+            // Changes are noted here first and then with the listings: none slips through between.
+            let inodes = self.inodes();
+            let first = listing.entries.first().map_or(asked, |entry| entry.asked);
+            // What this mount has changed meanwhile may be missing in it.
+            let whole = inodes.is_settled(dir.ino, first).then_some(listing);
+            self.listings.keep(dir.ino, remote, whole)
+        };
+        for (ino, handle) in close {
+            self.close_directory(ino, handle, true).await;
+        }
+        Ok(false)
     }
 
     /// Hand one entry over; `false` if the sink has no room for it.
@@ -173,5 +246,29 @@ impl Filesystem {
 
     fn parent(&self, ino: Ino) -> Ino {
         self.inodes().place(ino).map_or(Ino::ROOT, |(parent, _)| parent)
+    }
+}
+
+/// An open with a lease on its way. Dropped, it was given up.
+struct Asking<'a> {
+    fs: &'a Filesystem,
+    ino: Ino,
+    done: bool,
+}
+
+impl Asking<'_> {
+    fn answered(mut self, granted: Option<Granted>) {
+        self.done = true;
+        if self.fs.listings.answered(self.ino, granted) {
+            self.fs.inodes().leased(self.ino);
+        }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.fs.listings.answered(self.ino, None);
+        }
     }
 }

@@ -225,7 +225,12 @@ impl Filesystem {
         let asked = self.inodes().stamp();
         let result = file.content.close(&file.backing).await;
         match result {
-            Ok(Some(attr)) => self.inodes().learn(file.ino, attr, asked, Instant::now()),
+            Ok(Some(attr)) => {
+                self.inodes().learn(file.ino, attr, asked, Instant::now());
+                if file.access.write {
+                    self.note_changed(file.ino);
+                }
+            }
             Ok(None) => {}
             Err(ref error) => log_lost("closing a file failed", fh, &error.clone().into()),
         }
@@ -296,11 +301,13 @@ impl Filesystem {
     }
 
     fn note_written(&self, ino: Ino, end: u64) {
-        let place = {
-            let mut inodes = self.inodes();
-            inodes.written(ino, end, Instant::now());
-            inodes.place(ino)
-        };
+        self.inodes().written(ino, end, Instant::now());
+        self.note_changed(ino);
+    }
+
+    /// What listings say of a file is out of date.
+    fn note_changed(&self, ino: Ino) {
+        let place = self.inodes().place(ino);
         if let Some((parent, name)) = place {
             self.overtake(parent, &name);
         }

@@ -302,6 +302,7 @@ impl Filesystem {
 
     async fn remove_directory(&self, path: &RemotePath, ino: Option<Ino>) -> FsResult<()> {
         if let Some(ino) = ino {
+            self.let_go_of_directory(ino).await;
             // Our own listings would keep it, nameless, on the server.
             for dir in self.dirs.of(ino) {
                 self.end_listing(&dir).await;
@@ -321,6 +322,10 @@ impl Filesystem {
     /// and goes on to its directory would find the file still in the way.
     async fn settled(&self, directory: Option<Ino>) -> bool {
         let Some(directory) = directory else { return false };
+        let leased = self.inodes().leased_below(directory);
+        for ino in leased {
+            self.let_go_of_directory(ino).await;
+        }
         let contents = self.inodes().contents_below(directory);
         for content in contents {
             content.close_idle(Instant::now()).await;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{Filesystem, Kernel};
 use crate::content::{Content, idle_before};
 use crate::inode::Ino;
-use crate::remote::{Caching, LeaseAsk, LeaseKey, RemoteEvent};
+use crate::remote::{Caching, LeaseAsk, LeaseKey, RemoteEvent, RemoteHandle};
 
 /// How often opens that nobody uses are looked for.
 const TIDY_INTERVAL: Duration = Duration::from_millis(500);
@@ -68,6 +68,9 @@ impl Filesystem {
     }
 
     async fn lease_broken(&self, key: LeaseKey, broken: Break, kernel: Arc<dyn Kernel>) {
+        if let Some(handle) = self.listings.broken(Ino(key.0), broken.to, broken.epoch) {
+            return self.directory_broken(key, handle, broken, kernel).await;
+        }
         let content = self.inodes().content_of(Ino(key.0));
         if let Some(kept) = self.locked_creating().get_mut(&key)
             && content.is_none()
@@ -93,6 +96,32 @@ impl Filesystem {
         }
         self.inodes().collect(content.ino);
         self.acknowledge(key, broken).await;
+    }
+
+    async fn directory_broken(
+        &self,
+        key: LeaseKey,
+        handle: Option<RemoteHandle>,
+        broken: Break,
+        kernel: Arc<dyn Kernel>,
+    ) {
+        let directory = Ino(key.0);
+        let children = self.inodes().unleased(directory);
+        if let Some(handle) = handle {
+            self.close_directory(directory, handle, true).await;
+        }
+        // Whoever holds the kernel's lock of the directory may wait for this.
+        self.acknowledge(key, broken).await;
+        let forget = move || {
+            kernel.forget_attributes(directory);
+            for (name, ino) in children {
+                kernel.forget_attributes(ino);
+                kernel.forget_name(directory, &name);
+            }
+        };
+        if tokio::task::spawn_blocking(forget).await.is_err() {
+            tracing::warn!(ino = directory.0, "the kernel was not told of a directory's change");
+        }
     }
 
     /// For a file that was created a moment ago, of which the kernel has nothing yet.
@@ -170,6 +199,9 @@ impl Filesystem {
 
     /// The key of an inode's lease, if there is one.
     pub(super) fn key_of(&self, ino: Ino) -> Option<LeaseKey> {
+        if self.listings.holds(ino) {
+            return Some(LeaseKey(ino.0));
+        }
         self.inodes().content_of(ino)?.held_key()
     }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use smb_client::{Break, Breaks, File, FileId, LeaseRequest, LeaseState, PathLease};
+use smb_proto::NtStatus;
 use tokio::sync::mpsc;
 
 use crate::remote::{Caching, Granted, LeaseAsk, LeaseKey, Place, RemoteEvent, RemoteResult};
@@ -57,8 +58,30 @@ impl Leases {
         }
     }
 
-    pub(super) fn of_path(&self, place: &Place<'_>) -> PathLease {
+    fn of_path(&self, place: &Place<'_>) -> PathLease {
         PathLease { key: place.key.map(|key| self.wire(key)), parent: place.parent.map(|key| self.wire(key)) }
+    }
+
+    /// Does something by path that is not to break our own leases there.
+    pub(super) async fn with<T, F>(
+        &self,
+        place: &Place<'_>,
+        work: impl Fn(PathLease) -> F,
+    ) -> smb_client::Result<T>
+    where
+        F: Future<Output = smb_client::Result<T>>,
+    {
+        let lease = self.of_path(place);
+        match work(lease).await {
+            // By the server's book the key is another name's: somebody else renamed the file.
+            Err(error)
+                if lease != PathLease::default() && error.status() == Some(NtStatus::INVALID_PARAMETER) =>
+            {
+                tracing::debug!(path = %place.path, ?lease, "without the lease");
+                work(PathLease::default()).await
+            }
+            result => result,
+        }
     }
 
     /// What an open was granted; an oplock is noted, with what was broken of it already.
@@ -148,6 +171,15 @@ impl Leases {
 
     fn oplocks(&self) -> MutexGuard<'_, Oplocks> {
         self.oplocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an open was granted, by a lease only.
+pub(super) fn granted_to(file: &File) -> Granted {
+    let granted = file.lease();
+    match granted.epoch {
+        Some(_) => Granted { caching: caching_of(granted.state), epoch: granted.epoch },
+        None => Granted::default(),
     }
 }
 

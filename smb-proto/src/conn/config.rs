@@ -20,6 +20,8 @@ pub struct ConnectionConfig {
     pub signing_algorithms: Vec<SigningAlgorithm>,
     /// Ciphers to offer with 3.1.1, best first; without any, 3.x is negotiated without encryption.
     pub ciphers: Vec<Cipher>,
+    /// Offer the SMB3 POSIX extensions with 3.1.1.
+    pub posix: bool,
     /// Tell the server that signing is mandatory, so that it signs as well.
     pub require_signing: bool,
     /// How many credits to ask for in all. One credit pays for 64 KiB.
@@ -47,6 +49,7 @@ impl Default for ConnectionConfig {
                 SigningAlgorithm::HmacSha256,
             ],
             ciphers: vec![Cipher::Aes128Gcm, Cipher::Aes256Gcm, Cipher::Aes128Ccm, Cipher::Aes256Ccm],
+            posix: false,
             require_signing: true,
             credit_target: 1280,
             max_io: 1 << 20,

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::config::ConnectionConfig;
 use super::error::{ConnectionError, PeerMisbehaved};
 use crate::crypto::{Cipher, SigningAlgorithm};
+use crate::fscc::POSIX_EXTENSIONS;
 use crate::wire::{
     Capabilities, Dialect, Guid, NegotiateContext, NegotiateRequest, NegotiateResponse, SecurityMode,
     ValidateNegotiateRequest, ValidateNegotiateResponse,
@@ -24,6 +25,8 @@ pub struct Negotiated {
     pub signing: SigningAlgorithm,
     /// How this connection's messages can be encrypted, if at all.
     pub cipher: Option<Cipher>,
+    /// Both sides have the SMB3 POSIX extensions.
+    pub posix: bool,
     /// What the server can do.
     pub capabilities: Capabilities,
     /// What the server wants of signing.
@@ -55,6 +58,9 @@ pub(super) fn request(config: &ConnectionConfig, salt: [u8; 32]) -> NegotiateReq
         let algorithms = config.signing_algorithms.iter().map(|algorithm| algorithm.to_wire()).collect();
         contexts.push(NegotiateContext::Signing { algorithms });
         contexts.push(NegotiateContext::Netname(config.server_name.clone()));
+        if config.posix {
+            contexts.push(NegotiateContext::Posix(vec![POSIX_EXTENSIONS]));
+        }
     }
     NegotiateRequest {
         security_mode: config.security_mode(),
@@ -73,6 +79,11 @@ pub(super) fn accept(
     let dialect = Dialect::from_wire(response.dialect)
         .filter(|dialect| (config.min_dialect..=config.max_dialect).contains(dialect))
         .ok_or(PeerMisbehaved::NotOffered("a dialect"))?;
+    let posix = response.contexts.iter().any(|context| match context {
+        NegotiateContext::Posix(versions) => versions.contains(&POSIX_EXTENSIONS),
+        _ => false,
+    });
+    let posix = posix && config.posix && dialect == Dialect::Smb311;
     let (signing, cipher) = if dialect == Dialect::Smb311 {
         contexts(config, &response.contexts)?
     } else if dialect >= Dialect::Smb300 {
@@ -91,6 +102,7 @@ pub(super) fn accept(
         dialect,
         signing,
         cipher,
+        posix,
         capabilities: response.capabilities,
         security_mode: response.security_mode,
         server_guid: response.server_guid,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sharefs_tests::{Content, Samba};
 use smb_client::{
-    Break, Breaks, Client, ConnectOptions, CreateDisposition, CreateOptions, Dialect, File, LeaseKey,
-    LeaseRequest, LeaseState, OpenOptions, PathLease, SetAttributes, Share,
+    Break, Breaks, Client, ConnectOptions, CreateDisposition, Dialect, File, LeaseKey, LeaseRequest,
+    LeaseState, NtStatus, OpenOptions, PathLease, SetAttributes, Share,
 };
 use tokio::time::timeout;
 
-use crate::help::{connect, get, put};
+use crate::help::{connect, get, put, status};
 
 const R: LeaseState = LeaseState::READ;
 const RH: LeaseState = R.union(LeaseState::HANDLE);
@@ -214,19 +214,55 @@ async fn operations_by_path_without_the_lease_break_it() {
 }
 
 #[tokio::test]
-async fn directories_are_leased_where_the_server_can() {
+async fn what_the_holder_changes_in_a_directory_does_not_break_its_lease() {
+    let samba = Samba::builder().directory_leases().start();
+    let mut holder = Holder::new(&samba.options()).await;
+    let other = Holder::new(&samba.options()).await;
+    let share = holder.share.clone();
+    share.create_dir("folder").await.expect("mkdir");
+    let lease = LeaseRequest { key: holder.client.lease_key(), state: RH, parent: None };
+    let directory = share.open("folder", &OpenOptions::list().lease(lease)).await.expect("open");
+    assert_eq!(directory.lease().state, RH);
+
+    let own = LeaseRequest { key: holder.client.lease_key(), state: RWH, parent: Some(lease.key) };
+    let within = PathLease { key: Some(own.key), parent: own.parent };
+    let below = PathLease { key: None, ..within };
+    let create = OpenOptions::write().disposition(CreateDisposition::Create).lease(own);
+    let file = share.open("folder/file", &create).await.expect("create");
+    assert_eq!(file.lease().state, RWH);
+    let none = SetAttributes::default();
+    share.modify_with("folder/file", Some(5), &none, within).await.expect("modify");
+    share.hard_link_with("folder/file", "folder/linked", within).await.expect("link");
+    share.rename_with("folder/file", "folder/other", false, within).await.expect("rename");
+    share.create_dir_with("folder/deeper", below).await.expect("mkdir");
+    share.remove_dir_with("folder/deeper", below).await.expect("rmdir");
+    // A lease is that of a name: the file's other name is none of its own.
+    let another = share.remove_file_with("folder/linked", within).await;
+    assert_eq!(status(another), NtStatus::INVALID_PARAMETER);
+    file.close().await.expect("close");
+    share.remove_file_with("folder/linked", below).await.expect("unlink");
+    holder.is_left_alone().await;
+
+    let stranger = other.share.write("folder/stranger", "x");
+    let give_back = async {
+        if holder.broken(lease.key, RH, NONE).await {
+            share.acknowledge_lease(lease.key, NONE).await.expect("the acknowledgement");
+        }
+    };
+    tokio::join!(stranger, give_back).0.expect("write");
+}
+
+#[tokio::test]
+async fn a_server_without_directory_leases_is_not_asked_for_them() {
     let samba = Samba::start();
     let holder = Holder::new(&samba.options()).await;
     holder.share.create_dir("folder").await.expect("mkdir");
     let lease = LeaseRequest { key: holder.client.lease_key(), state: RH, parent: None };
     let directory = holder.share.open("folder", &OpenOptions::list().lease(lease)).await.expect("open");
-    // Samba has directory leases from 4.22 on.
-    assert_eq!(directory.lease().state & !RH, NONE);
-    let created = OpenOptions::write()
-        .disposition(CreateDisposition::Create)
-        .options(CreateOptions::NON_DIRECTORY_FILE)
-        .lease(LeaseRequest { key: holder.client.lease_key(), state: RWH, parent: Some(lease.key) });
-    let file = holder.share.open("folder/file", &created).await.expect("create");
+    assert_eq!(directory.lease().state, NONE);
+    let own = LeaseRequest { key: holder.client.lease_key(), state: RWH, parent: Some(lease.key) };
+    let create = OpenOptions::write().disposition(CreateDisposition::Create).lease(own);
+    let file = holder.share.open("folder/file", &create).await.expect("create");
     assert_eq!(file.lease().state, RWH);
 }
 

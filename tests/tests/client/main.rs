@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![cfg(unix)]
 
+mod attributes;
 mod changes;
 mod concurrency;
 mod content;
@@ -11,16 +12,21 @@ mod directories;
 mod dropping;
 mod embedding;
 mod examples;
+mod extents;
 mod help;
 mod hostile;
 mod leases;
+mod lies;
 mod limits;
 mod links;
 mod locks;
 mod login;
 mod matrix;
 mod names;
+mod posix;
 mod second;
 mod shares;
+mod snapshots;
+mod special;
 mod trouble;
 mod watch;

@@ -3,10 +3,14 @@
 #![forbid(unsafe_code)]
 #![cfg(unix)]
 
+mod coherence;
 mod commands;
 mod contract;
 mod copying;
+mod leases;
 mod lifecycle;
+mod newer;
+mod programs;
 mod secrets;
 mod semantics;
 mod shell;
