@@ -4,7 +4,7 @@
 #   scripts/setup.sh [run] [test] [check] [bench] [fuzz]
 #
 #   run    to build and mount: a linker, FUSE, Samba as the server of the demo
-#   test   what the tests use besides
+#   test   what the tests use besides; some of it goes into a cache directory (see lab.sh)
 #   check  what `make check` uses besides
 #   bench  the rivals of `make bench`
 #   fuzz   what `make fuzz` uses
@@ -12,6 +12,8 @@
 # Without arguments: all of them. Root gets missing packages installed through apt; an ordinary user is told what
 # root must do. Cargo's tools are installed for whoever runs this.
 set -euo pipefail
+# shellcheck source=scripts/lab.sh
+. "$(dirname "$0")/lab.sh"
 
 # A linker, servers, file systems: name of the program, then its package on Debian.
 run_programs=(
@@ -30,6 +32,10 @@ test_programs=(
     ps:procps
     python3:python3
     bash:bash
+    unshare:util-linux
+    fio:fio
+    stress-ng:stress-ng
+    dbench:dbench
 )
 
 say() { printf '%s\n' "setup: $*"; }
@@ -139,6 +145,9 @@ main() {
             test)
                 fuse_device
                 cargo_tool cargo-nextest
+                newer_samba
+                lab_programs
+                lab_user
                 ;;
             check)
                 cargo fmt --version >/dev/null 2>&1 || rust_component rustfmt
