@@ -41,7 +41,13 @@ impl Filesystem {
         if let Some(told) = self.told(parent, name) {
             return told;
         }
-        let asked = if self.lease_directory(parent).await { self.inodes().stamp() } else { asked };
+        let known = self.inodes().child(parent, name);
+        let mut leased = self.lease_directory(parent).await;
+        if let Some(ino) = known {
+            leased |= self.lease_known(ino).await;
+        }
+        let asked = if leased { self.inodes().stamp() } else { asked };
+        tracing::trace!(%path, "asking for a name");
         match self.remote.lookup(&path).await {
             Ok(attr) => self.enter(parent, name, attr, asked),
             Err(error) => {
@@ -86,6 +92,13 @@ impl Filesystem {
         }
     }
 
+    /// What was known of a directory has expired, so somebody is interested in it: take its lease. True if it was taken
+    /// just now.
+    async fn lease_known(&self, ino: Ino) -> bool {
+        let is_directory = self.inodes().node(ino).is_ok_and(|node| node.kind == FileKind::Directory);
+        is_directory && self.lease_directory(ino).await
+    }
+
     /// Take back `count` lookups of an inode.
     pub fn forget(&self, ino: Ino, count: u64) {
         self.inodes().forget(ino, count);
@@ -107,6 +120,7 @@ impl Filesystem {
         {
             return Ok(self.presented(ino, &attr));
         }
+        let asked = if self.lease_known(ino).await { self.inodes().stamp() } else { asked };
         let attr = self.ask(ino, fh).await?;
         self.inodes().learn(ino, attr, asked, Instant::now());
         if let Some(content) = content {
@@ -274,6 +288,7 @@ impl Filesystem {
             }
         }
         let path = self.inodes().path(ino)?;
+        tracing::trace!(%path, "asking for attributes");
         let answer = self.remote.lookup(&path).await;
         let mut inodes = self.inodes();
         match answer {

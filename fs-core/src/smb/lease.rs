@@ -34,6 +34,8 @@ impl Leases {
     pub(super) fn new(unique: smb_client::LeaseKey) -> Self {
         let mut prefix = [0; 8];
         prefix.copy_from_slice(&unique.0[..8]);
+        // The client's own keys begin alike and count from one as inodes do.
+        prefix[0] ^= 0x80;
         Self { prefix, oplocks: Mutex::default() }
     }
 
