@@ -170,7 +170,8 @@ impl Filesystem {
             }
             removed
         };
-        if let Some((_, aside)) = removed {
+        if let Some((ino, aside)) = removed {
+            self.let_go(Some((ino, FileKind::File))).await;
             self.remove_hidden(&aside).await;
         }
         self.left(parent, name);
@@ -248,6 +249,7 @@ impl Filesystem {
         let content = child.and_then(|(ino, _)| self.inodes().content_of(ino));
         if let Some(content) = content {
             content.close_idle(Instant::now()).await;
+            self.inodes().collect(content.ino);
         }
     }
 
@@ -262,6 +264,7 @@ impl Filesystem {
         let aside = self.move_aside(path).await?;
         let unused = self.inodes().doom(ino, last_name(&aside));
         if unused {
+            self.let_go(Some((ino, FileKind::File))).await;
             self.remove_hidden(&aside).await;
         }
         Ok(())

@@ -127,7 +127,13 @@ const ROWS: &[Row] = &[
 
 impl Row {
     /// Makes what is to be changed, lets the looker look, changes it, and says what was wrong to be seen then.
-    fn play(&self, directory: &str, actor: &mut dyn Party, looker: &mut dyn Party) -> Result<(), String> {
+    fn play(
+        &self,
+        directory: &str,
+        patient: bool,
+        actor: &mut dyn Party,
+        looker: &mut dyn Party,
+    ) -> Result<(), String> {
         let it = format!("{directory}/it");
         actor.make_directory(directory);
         match self.operation {
@@ -154,7 +160,7 @@ impl Row {
             if seen == self.expected {
                 return Ok(());
             }
-            if self.immediately || began > BOUND {
+            if (self.immediately && !patient) || began > BOUND {
                 return Err(format!(
                     "{:?}, then {:?} of {:?}: {seen:?} instead of {:?} after {began:?}",
                     self.operation, self.observation, self.at, self.expected
@@ -166,14 +172,20 @@ impl Row {
 }
 
 /// Plays all rows at once, each with parties of its own in a directory of its own.
-fn play(actor: &(dyn Fn() -> Box<dyn Party> + Sync), looker: &(dyn Fn() -> Box<dyn Party> + Sync)) {
+///
+/// `patient` where names that are absent are remembered too: the server tells of a new one, and waits for nobody.
+fn play(
+    patient: bool,
+    actor: &(dyn Fn() -> Box<dyn Party> + Sync),
+    looker: &(dyn Fn() -> Box<dyn Party> + Sync),
+) {
     let mut wrong = String::new();
     thread::scope(|scope| {
         let plays: Vec<_> = ROWS
             .iter()
             .enumerate()
             .map(|(number, row)| {
-                scope.spawn(move || row.play(&format!("row{number}"), &mut *actor(), &mut *looker()))
+                scope.spawn(move || row.play(&format!("row{number}"), patient, &mut *actor(), &mut *looker()))
             })
             .collect();
         for play in plays {
@@ -195,32 +207,35 @@ fn client(samba: &Samba) -> impl Fn() -> Box<dyn Party> + Sync {
     move || Box::new(Client::connect(samba))
 }
 
-/// The installed Samba, and one that grants leases of directories.
-fn servers() -> [Samba; 2] {
-    [Samba::start(), Samba::builder().directory_leases().start()]
+/// The installed Samba, where attributes and names are believed for a second; and one that grants leases of
+/// directories, where they would be believed for a minute if no lease were broken.
+fn servers() -> [(bool, &'static str, Samba); 2] {
+    let leases = Samba::builder().directory_leases().start();
+    [(false, "actimeo=1", Samba::start()), (true, "actimeo=60", leases)]
 }
 
 #[test]
 fn one_mount_sees_what_another_does() {
-    for samba in servers() {
-        let (one, other) = (Mount::new(&samba).start(), Mount::new(&samba).start());
-        play(&program(&one), &program(&other));
+    for (patient, option, samba) in servers() {
+        let (one, other) =
+            (Mount::new(&samba).options([option]).start(), Mount::new(&samba).options([option]).start());
+        play(patient, &program(&one), &program(&other));
     }
 }
 
 #[test]
 fn a_mount_sees_what_a_client_does() {
-    for samba in servers() {
-        let mount = Mount::new(&samba).start();
-        play(&client(&samba), &program(&mount));
+    for (patient, option, samba) in servers() {
+        let mount = Mount::new(&samba).options([option]).start();
+        play(patient, &client(&samba), &program(&mount));
     }
 }
 
 #[test]
 fn a_client_sees_what_a_mount_does() {
-    for samba in servers() {
-        let mount = Mount::new(&samba).start();
-        play(&program(&mount), &client(&samba));
+    for (patient, option, samba) in servers() {
+        let mount = Mount::new(&samba).options([option]).start();
+        play(patient, &program(&mount), &client(&samba));
     }
 }
 
