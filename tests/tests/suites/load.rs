@@ -40,7 +40,6 @@ const STRESSORS: &[&str] = &[
     "filename",
     "flock",
     "fstat",
-    "getdent",
     "hdd",
     "io",
     "lease",
