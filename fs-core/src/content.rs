@@ -27,7 +27,7 @@ use crate::error::FsError;
 use crate::inode::Ino;
 use crate::remote::{Caching, LeaseKey, Remote, RemoteAttr};
 use budget::Budget;
-use extents::{Extents, Held, overlap};
+use extents::{Evicted, Extents, Held, overlap};
 pub(crate) use lease::Lease;
 use opens::Opens;
 pub(crate) use opens::{Backing, Served, handle_gone, idle_before};
@@ -237,12 +237,12 @@ impl Content {
         state.accounted = held;
     }
 
-    /// Forgets the clean part there, if nobody wants it. Whether it stays.
-    fn evict(&self, at: u64) -> bool {
+    /// Forgets the clean part there, if nobody wants it.
+    fn evict(&self, at: u64) -> Evicted {
         let mut state = self.state();
-        let stays = state.extents.evict(at);
+        let evicted = state.extents.evict(at);
         self.account(&mut state);
-        stays
+        evicted
     }
 
     fn has_clean(&self, at: u64) -> bool {

@@ -374,6 +374,9 @@ pub trait Remote: Send + Sync + 'static {
     /// Agree to a lease's break: what is not in `keep` is no longer kept.
     async fn acknowledge(&self, key: LeaseKey, keep: Caching) -> RemoteResult<()>;
 
+    /// Give memory back that is not needed at the moment; called about every half second.
+    fn tidy(&self) {}
+
     /// What the remote reports without being asked, to the first who asks for it; nobody loses a report.
     fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
         None

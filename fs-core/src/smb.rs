@@ -316,6 +316,10 @@ impl Remote for SmbRemote {
         self.leases.acknowledge(&self.share, key, keep).await
     }
 
+    fn tidy(&self) {
+        self.share.trim_memory();
+    }
+
     fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
         let breaks = self.breaks.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let (sender, receiver) = mpsc::unbounded_channel();

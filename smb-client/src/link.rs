@@ -190,6 +190,11 @@ impl Link {
         self.shared.lock().machine.credit_bytes()
     }
 
+    /// Gives memory back that was used to receive and is not needed at the moment.
+    pub(crate) fn trim_memory(&self) {
+        self.shared.pool.trim();
+    }
+
     /// How busy the connection is.
     pub(crate) fn activity(&self) -> Activity {
         let state = self.shared.lock();

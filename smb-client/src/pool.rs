@@ -13,6 +13,8 @@ const SMALLEST: usize = 64 << 10;
 const MOST: usize = 128;
 /// Free buffers beyond so many go back to the allocator.
 const MOST_FREE: usize = 16;
+/// Free buffers that a pool keeps which nothing goes through at the moment.
+const FEW_FREE: usize = 4;
 
 /// Hands out buffers, and takes each back by itself when the last [`Bytes`] of it is dropped.
 #[derive(Debug, Default)]
@@ -56,6 +58,16 @@ impl BufferPool {
         drop(lent);
         // A little more than asked for, so that the next one, a header larger, fits as well.
         BytesMut::with_capacity((capacity + 512).next_multiple_of(4096))
+    }
+
+    /// Gives all free buffers but a few back to the allocator.
+    pub fn trim(&self) {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = 0;
+        lent.retain(|buffer| {
+            free += usize::from(buffer.is_unique());
+            free <= FEW_FREE || !buffer.is_unique()
+        });
     }
 
     /// Remembers a buffer for use after its other handles are gone. `whole` must span all that was filled.
@@ -129,6 +141,18 @@ mod tests {
         let at = large.as_ptr();
         drop(large);
         assert!((0..3).any(|_| pool.take(LARGE).as_ptr() == at));
+    }
+
+    #[test]
+    fn a_trimmed_pool_keeps_few() {
+        let pool = BufferPool::new();
+        let held: Vec<Bytes> = (0..MOST).map(|_| filled(&pool)).collect();
+        drop(held);
+        pool.trim();
+        assert_eq!(pool.lent.lock().unwrap().len(), FEW_FREE);
+        let kept = filled(&pool);
+        pool.trim();
+        assert!(pool.lent.lock().unwrap().iter().any(|buffer| buffer.as_ptr() == kept.as_ptr()));
     }
 
     #[test]

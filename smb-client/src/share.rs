@@ -230,6 +230,12 @@ impl Share {
         self.inner.client.link.closed()
     }
 
+    /// Gives memory back that was used to receive and is not needed at the moment. For programs that keep what they
+    /// read for long: its buffers come free all at once.
+    pub fn trim_memory(&self) {
+        self.inner.client.link.trim_memory();
+    }
+
     /// The largest read and write in bytes that one request carries.
     pub fn limits(&self) -> (u32, u32) {
         (self.inner.max_read, self.inner.max_write)

@@ -4,13 +4,18 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 
 use super::Content;
-use super::extents::Held;
+use super::extents::{Evicted, Held};
 
 /// Entries of what is gone are swept out of the queue when it has grown by as many.
 const SWEEP: usize = 4096;
+
+/// Buffers that are kept for use again, and the least size of one.
+const MOST_SPARE: usize = 16;
+const SPARE_SIZE: usize = 512 << 10;
 
 /// How much may be held, how much is, and in which order it came.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub(crate) struct Budget {
     clean: AtomicU64,
     dirty: AtomicU64,
     queue: Mutex<Queue>,
+    /// Buffers that were written from: a fresh one costs a page fault for each 4 KiB.
+    spare: Mutex<Vec<BytesMut>>,
     /// Dirty bytes have become fewer.
     pub(super) freed: Notify,
 }
@@ -37,6 +44,7 @@ impl Budget {
             clean: AtomicU64::new(0),
             dirty: AtomicU64::new(0),
             queue: Mutex::default(),
+            spare: Mutex::default(),
             freed: Notify::new(),
         }
     }
@@ -97,12 +105,39 @@ impl Budget {
             let Some((content, at)) = oldest else { return };
             // Each is spared once.
             again = again.min(2 * length + 2) - 1;
-            if let Some(held) = content.upgrade()
-                && held.evict(at)
-            {
-                self.queue().parts.push_back((content, at));
+            match content.upgrade().map(|held| held.evict(at)) {
+                Some(Evicted::Spared) => self.queue().parts.push_back((content, at)),
+                Some(Evicted::Gone(Some(data))) => self.recycle(data),
+                _ => {}
             }
         }
+    }
+
+    /// An empty buffer with room for `size` bytes, used before where there is one.
+    pub(super) fn buffer(&self, size: usize) -> BytesMut {
+        let spare = self.spare().pop().filter(|buffer| buffer.capacity() >= size);
+        spare.unwrap_or_else(|| BytesMut::with_capacity(size))
+    }
+
+    fn recycle(&self, data: Bytes) {
+        // Parts of buffers that others hold, and those of the connection's own pool, are not for here.
+        let Ok(mut buffer) = data.try_into_mut() else { return };
+        buffer.clear();
+        let mut spare = self.spare();
+        if spare.len() < MOST_SPARE && buffer.capacity() >= SPARE_SIZE {
+            spare.push(buffer);
+        }
+    }
+
+    /// Gives buffers back that nobody has wanted for a while.
+    pub(crate) fn tidy(&self) {
+        let mut spare = self.spare();
+        let half = spare.len() / 2;
+        spare.truncate(half);
+    }
+
+    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<BytesMut>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, Queue> {

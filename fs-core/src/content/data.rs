@@ -295,7 +295,8 @@ impl Content {
         }
         let first = state.extents.held().dirty == 0;
         state.overtake(&(offset..end));
-        state.extents.write(offset, bytes, self.piece());
+        let piece = self.piece();
+        state.extents.write(offset, bytes, piece, || self.common.budget.buffer(piece));
         state.size = Some(size.max(end));
         state.touched = Some(Touched { at: now(), shown: false, settled: false });
         self.account(&mut state);

@@ -10,6 +10,9 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+/// Writes of so many bytes are worth a buffer of the largest size: more will follow.
+const LARGE: usize = 32 << 10;
+
 /// Names a request that writes a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
@@ -66,6 +69,15 @@ pub(crate) struct Held {
     pub(crate) dirty: u64,
 }
 
+/// What has become of a part that was to go.
+#[derive(Debug)]
+pub(crate) enum Evicted {
+    /// It was used, and stays this time.
+    Spared,
+    /// It is not there any more; its memory, if it was there till now.
+    Gone(Option<Bytes>),
+}
+
 /// The parts by where they begin.
 #[derive(Debug, Default)]
 pub(crate) struct Extents {
@@ -94,8 +106,15 @@ impl Extents {
         self.under_way.len()
     }
 
-    /// Takes what a program wrote. Small writes one after the other become one part of at most `piece` bytes.
-    pub(crate) fn write(&mut self, offset: u64, bytes: &[u8], piece: usize) {
+    /// Takes what a program wrote. Small writes one after the other become one part of at most `piece` bytes; `buffer`
+    /// gives an empty one for a large write.
+    pub(crate) fn write(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+        piece: usize,
+        buffer: impl FnOnce() -> BytesMut,
+    ) {
         if bytes.is_empty() {
             return;
         }
@@ -116,7 +135,9 @@ impl Extents {
             self.held.dirty += bytes.len() as u64;
             self.unsent += bytes.len() as u64;
         } else {
-            self.put(offset, Part::Dirty(BytesMut::from(bytes)));
+            let mut data = if bytes.len() >= LARGE { buffer() } else { BytesMut::new() };
+            data.extend_from_slice(bytes);
+            self.put(offset, Part::Dirty(data));
         }
     }
 
@@ -277,19 +298,18 @@ impl Extents {
         self.held.clean = 0;
     }
 
-    /// Forgets the clean part that begins at `at`, unless it was used since this was last asked. Whether it is still
-    /// there.
-    pub(crate) fn evict(&mut self, at: u64) -> bool {
+    /// Forgets the clean part that begins at `at`, unless it was used since this was last asked.
+    pub(crate) fn evict(&mut self, at: u64) -> Evicted {
         match self.parts.get_mut(&at) {
             Some(Part::Clean { used, .. }) if *used => {
                 *used = false;
-                true
+                Evicted::Spared
             }
-            Some(Part::Clean { .. }) => {
-                self.pull(at);
-                false
-            }
-            _ => false,
+            Some(Part::Clean { .. }) => match self.pull(at) {
+                Some(Part::Clean { data, .. }) => Evicted::Gone(Some(data)),
+                _ => Evicted::Gone(None),
+            },
+            _ => Evicted::Gone(None),
         }
     }
 
@@ -398,7 +418,7 @@ mod tests {
         fn run(&mut self, step: &Step) {
             match *step {
                 Step::Write { at, len, byte } => {
-                    self.extents.write(at, &vec![byte; len], PIECE);
+                    self.extents.write(at, &vec![byte; len], PIECE, BytesMut::new);
                     let range = at as usize..at as usize + len;
                     self.now[range.clone()].fill(byte);
                     self.lost[range].fill(false);
@@ -498,7 +518,7 @@ mod tests {
     fn small_writes_in_a_row_are_one_request() {
         let mut extents = Extents::default();
         for at in 0..10 {
-            extents.write(at * 10, &[at as u8; 10], PIECE);
+            extents.write(at * 10, &[at as u8; 10], PIECE, BytesMut::new);
         }
         assert!(extents.take(PIECE, false).is_none(), "60 bytes in the first part: no whole piece");
         let first = extents.take(PIECE, true).unwrap();

@@ -145,6 +145,8 @@ impl Filesystem {
             interval.tick().await;
             self.close_unused_opens().await;
             self.look_for_changes(kernel).await;
+            self.common.budget.tidy();
+            self.remote.tidy();
         }
     }
 

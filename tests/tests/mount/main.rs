@@ -9,6 +9,7 @@ mod contract;
 mod copying;
 mod leases;
 mod lifecycle;
+mod memory;
 mod newer;
 mod programs;
 mod secrets;
