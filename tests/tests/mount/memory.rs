@@ -13,7 +13,9 @@ fn peak(pid: &str) -> u64 {
 
 /// The number of the serving process.
 fn process(mount: &Mount) -> String {
-    mount.shell("sharefs status | grep -o 'process [0-9]*' | grep -o '[0-9]*'")
+    mount.shell(
+        "for p in $(pgrep -x sharefs); do if grep -aq \"$PWD/mnt\" /proc/$p/cmdline; then echo $p; fi; done",
+    )
 }
 
 #[test]
