@@ -24,6 +24,7 @@ use crate::error::{FsError, FsResult, errno};
 use crate::handle::{Fh, Handles, OpenFile};
 use crate::inode::{Ino, Inodes};
 use crate::listing::Listings;
+use crate::names::Names;
 use crate::remote::{FileKind, LeaseKey, Remote, RemoteAttr, RemoteError};
 
 /// How a share appears locally. SMB tells us no owner and no mode, so the mount makes them up.
@@ -249,6 +250,7 @@ pub struct Filesystem {
     files: Handles<OpenFile>,
     dirs: Handles<OpenDir>,
     listings: Listings,
+    names: Names,
     hidden: namespace::HiddenNames,
     /// Closes under way.
     closing: AtomicUsize,
@@ -279,6 +281,7 @@ impl Filesystem {
             files: Handles::default(),
             dirs: Handles::default(),
             listings: Listings::default(),
+            names: Names::default(),
             hidden: namespace::HiddenNames::default(),
             closing: AtomicUsize::new(0),
             directory_leases: AtomicBool::new(false),
@@ -331,6 +334,7 @@ impl Filesystem {
     /// Tell open directories that an entry has changed.
     fn overtake(&self, parent: Ino, name: &str) {
         self.listings.overtake(parent, name);
+        self.names.overtake(parent, name);
         let open = self.dirs.of(parent);
         if !open.is_empty() {
             let stamp = self.inodes().stamp();

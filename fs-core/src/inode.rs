@@ -123,6 +123,28 @@ impl Inodes {
         self.looked_up_as(new, parent, name, attr, asked, now)
     }
 
+    /// The same for an entry of a listing.
+    pub(crate) fn listed(
+        &mut self,
+        parent: Ino,
+        name: &str,
+        attr: RemoteAttr,
+        asked: Stamp,
+        at: Instant,
+    ) -> FsResult<Ino> {
+        let open = self
+            .child(parent, name)
+            .filter(|ino| self.node(*ino).is_ok_and(|node| node.opens > 0 && node.is(&attr)));
+        match open {
+            // Windows brings the listing up to date when an open file is closed; what we know is better.
+            Some(ino) => {
+                self.looked_up_again(ino);
+                Ok(ino)
+            }
+            None => self.looked_up(parent, name, attr, asked, at),
+        }
+    }
+
     /// A number for an inode that may come to be.
     pub(crate) fn reserve(&mut self) -> Ino {
         self.last = Ino(self.last.0 + 1);

@@ -23,6 +23,7 @@ mod listing;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 mod name;
+mod names;
 mod remote;
 mod smb;
 #[cfg(test)]

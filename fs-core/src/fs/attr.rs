@@ -13,6 +13,7 @@ use crate::handle::Fh;
 use crate::inode::{Ino, Stamp};
 use crate::listing::Told;
 use crate::name;
+use crate::names::Word;
 use crate::remote::{FileKind, RemoteAttr, SetAttr};
 
 /// The attributes that a set request may carry ([MS-FSCC] 2.4.7); the others are changed by other means.
@@ -47,6 +48,12 @@ impl Filesystem {
             leased |= self.lease_known(ino).await;
         }
         let asked = if leased { self.inodes().stamp() } else { asked };
+        if let Some(max) = self.names.search(parent, self.options.attr_ttl, Instant::now()) {
+            self.list_names(parent, max).await;
+            if let Some(told) = self.told(parent, name) {
+                return told;
+            }
+        }
         tracing::trace!(%path, "asking for a name");
         match self.remote.lookup(&path).await {
             Ok(attr) => self.enter(parent, name, attr, asked),
@@ -83,13 +90,16 @@ impl Filesystem {
                 return Some(Ok(Entry { attr: self.presented(ino, &attr) }));
             }
         }
-        match self.listings.find(parent, name)? {
-            Told::Attr(attr, asked, at) => {
-                let ino = self.inodes().looked_up(parent, name, attr, asked, at);
-                Some(ino.map(|ino| Entry { attr: self.presented(ino, &attr) }))
-            }
-            Told::Nothing => Some(Err(NtStatus::OBJECT_NAME_NOT_FOUND.into())),
-        }
+        let known = match self.listings.find(parent, name) {
+            Some(Told::Attr(attr, asked, at)) => Word::There((attr, asked, at)),
+            Some(Told::Nothing) => Word::NotThere,
+            None => self.names.find(parent, name, Instant::now())?,
+        };
+        let Word::There((attr, asked, at)) = known else {
+            return Some(Err(NtStatus::OBJECT_NAME_NOT_FOUND.into()));
+        };
+        let ino = self.inodes().listed(parent, name, attr, asked, at);
+        Some(ino.map(|ino| Entry { attr: self.presented(ino, &attr) }))
     }
 
     /// What was known of a directory has expired, so somebody is interested in it: take its lease. True if it was taken

@@ -12,7 +12,7 @@ use crate::handle::Fh;
 use crate::inode::Ino;
 use crate::listing::Listing;
 use crate::name::RemotePath;
-use crate::remote::{Caching, FileKind, Granted, LeaseAsk, LeaseKey, RemoteHandle};
+use crate::remote::{Caching, FileKind, Granted, LeaseAsk, LeaseKey, RemoteEntry, RemoteHandle};
 
 impl Filesystem {
     /// Open a directory for listing.
@@ -66,6 +66,39 @@ impl Filesystem {
         let Ok(remote) = self.open_leased(ino, &path).await else { return false };
         self.keep_directory(ino, remote, None).await;
         true
+    }
+
+    /// Have all names of a directory known, if they are not more than `max`.
+    pub(super) async fn list_names(&self, ino: Ino, max: usize) {
+        let leased = self.listings.holds(ino);
+        let (asked, at) = (self.inodes().stamp(), Instant::now());
+        match self.names_of(ino, max).await {
+            Some(entries) => {
+                // With a lease, a break would have made all that is known forgotten.
+                let until = (!leased).then(|| at + self.options.attr_ttl);
+                self.names.install(ino, entries, asked, at, until);
+            }
+            None => self.names.give_up(ino),
+        }
+    }
+
+    async fn names_of(&self, ino: Ino, max: usize) -> Option<Vec<RemoteEntry>> {
+        let path = self.inodes().path(ino).ok()?;
+        let (handle, _) = self.remote.open_dir(&path, None).await.ok()?;
+        let mut entries = Vec::new();
+        let mut whole = false;
+        while entries.len() <= max {
+            match self.remote.next_entries(handle).await {
+                Ok(batch) if batch.is_empty() => {
+                    whole = true;
+                    break;
+                }
+                Ok(batch) => entries.extend(batch),
+                Err(_) => break,
+            }
+        }
+        self.close_directory(ino, handle, false).await;
+        whole.then_some(entries)
     }
 
     async fn keep_directory(&self, ino: Ino, handle: RemoteHandle, listing: Option<Arc<Listing>>) {
@@ -148,6 +181,7 @@ impl Filesystem {
         }
         if leased && self.listings.closed(ino) {
             self.inodes().unleased(ino);
+            self.names.forget(ino);
         }
     }
 
@@ -179,7 +213,7 @@ impl Filesystem {
         let close = {
             // Changes are noted here first and then with the listings: none slips through between.
             let inodes = self.inodes();
-            let first = listing.entries.first().map_or(asked, |entry| entry.asked);
+            let first = cursor.begun().unwrap_or(asked);
             // What this mount has changed meanwhile may be missing in it.
             let whole = inodes.is_settled(dir.ino, first).then_some(listing);
             self.listings.keep(dir.ino, remote, whole)
@@ -227,17 +261,7 @@ impl Filesystem {
             };
         }
         let mut inodes = self.inodes();
-        let open = inodes
-            .child(dir.ino, &entry.name)
-            .filter(|ino| inodes.node(*ino).is_ok_and(|node| node.opens > 0 && node.is(&entry.attr)));
-        let ino = match open {
-            // Windows brings the listing up to date when an open file is closed; what we know is better.
-            Some(ino) => {
-                inodes.looked_up_again(ino);
-                ino
-            }
-            None => inodes.looked_up(dir.ino, &entry.name, entry.attr, entry.asked, entry.at).ok()?,
-        };
+        let ino = inodes.listed(dir.ino, &entry.name, entry.attr, entry.asked, entry.at).ok()?;
         let (attr, valid) = inodes.known(ino, Instant::now()).unwrap_or((entry.attr, Duration::ZERO));
         let doomed = inodes.node(ino).is_ok_and(|node| node.doomed);
         drop(inodes);

@@ -106,6 +106,7 @@ impl Filesystem {
         kernel: Arc<dyn Kernel>,
     ) {
         let directory = Ino(key.0);
+        self.names.forget(directory);
         let children = self.inodes().unleased(directory);
         if let Some(handle) = handle {
             self.close_directory(directory, handle, true).await;
