@@ -7,7 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::inode::{Ino, Stamp};
 use crate::listing::Listing;
@@ -60,6 +61,8 @@ pub(crate) struct Cursor {
     pub(crate) remote: Option<RemoteHandle>,
     /// The server's handle was asked for with a lease.
     pub(crate) leased: bool,
+    /// When the server was asked for the first entries, of which there may be none.
+    begun: Option<Stamp>,
     entries: Vec<Listed>,
     names: HashSet<Arc<str>>,
     /// Instead of the entries, a listing that was complete from the beginning.
@@ -68,12 +71,26 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     pub(crate) fn new(remote: RemoteHandle, leased: bool) -> Self {
-        Self { remote: Some(remote), leased, entries: Vec::new(), names: HashSet::new(), kept: None }
+        Self {
+            remote: Some(remote),
+            leased,
+            begun: None,
+            entries: Vec::new(),
+            names: HashSet::new(),
+            kept: None,
+        }
     }
 
     /// Of a listing that is complete.
     pub(crate) fn of(listing: Arc<Listing>) -> Self {
-        Self { remote: None, leased: false, entries: Vec::new(), names: HashSet::new(), kept: Some(listing) }
+        Self {
+            remote: None,
+            leased: false,
+            begun: None,
+            entries: Vec::new(),
+            names: HashSet::new(),
+            kept: Some(listing),
+        }
     }
 
     /// The entry at an offset at or after [`FIRST`], if it has been seen.
@@ -87,6 +104,11 @@ impl Cursor {
         self.entries.is_empty() && self.remote.is_some()
     }
 
+    /// Since when it has been listed.
+    pub(crate) fn begun(&self) -> Option<Stamp> {
+        self.begun
+    }
+
     /// The listing is complete: shares what has been seen.
     pub(crate) fn complete(&mut self) -> Arc<Listing> {
         let listing = Arc::new(Listing::new(std::mem::take(&mut self.entries)));
@@ -96,6 +118,7 @@ impl Cursor {
 
     /// Keep what the server sent, without what must not get out: names that are none, and names seen before.
     pub(crate) fn extend(&mut self, batch: Vec<RemoteEntry>, asked: Stamp, at: Instant) {
+        self.begun.get_or_insert(asked);
         for entry in batch {
             if entry.name == "." || entry.name == ".." {
                 continue;

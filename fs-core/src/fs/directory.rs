@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+
+use tokio::time::Instant;
 
 use super::{Attr, Closing, DirItem, Filesystem, is_missing};
 use crate::content::CacheMode;
@@ -179,7 +180,7 @@ impl Filesystem {
         let close = {
             // Changes are noted here first and then with the listings: none slips through between.
             let inodes = self.inodes();
-            let first = listing.entries.first().map_or(asked, |entry| entry.asked);
+            let first = cursor.begun().unwrap_or(asked);
             // What this mount has changed meanwhile may be missing in it.
             let whole = inodes.is_settled(dir.ino, first).then_some(listing);
             self.listings.keep(dir.ino, remote, whole)
@@ -238,10 +239,8 @@ impl Filesystem {
             }
             None => inodes.looked_up(dir.ino, &entry.name, entry.attr, entry.asked, entry.at).ok()?,
         };
-        let (attr, valid) = inodes.known(ino, Instant::now()).unwrap_or((entry.attr, Duration::ZERO));
-        let doomed = inodes.node(ino).is_ok_and(|node| node.doomed);
         drop(inodes);
-        Some(self.present(ino, &attr, valid, doomed))
+        Some(self.presented(ino, &entry.attr))
     }
 
     fn parent(&self, ino: Ino) -> Ino {

@@ -8,10 +8,11 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
+use tokio::time::Instant;
 
 use super::attr::with_read_only;
 use super::{Entry, Filesystem, RenameFlags, is_missing, name_taken};
@@ -202,6 +203,11 @@ impl Filesystem {
             Ok(()) => {}
             Err(error) => tracing::warn!(%path, %error, "a deleted file stays behind"),
         }
+        let (_, parent) = self.inodes().walk(path);
+        if let Some(parent) = parent {
+            // A listing from before has it, and nothing hides it there any more.
+            self.left(parent, last_name(path));
+        }
     }
 
     /// A path with the leases that this mount holds there.
@@ -347,15 +353,24 @@ impl Filesystem {
     async fn rename_on_server(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> FsResult<()> {
         let error = match self.remote.rename(self.at(from), self.at(to), replace).await {
             Ok(()) => return Ok(()),
-            Err(error) if replace => error,
-            Err(error) => return Err(error.into()),
+            Err(error) => error,
         };
+        if error.is(NtStatus::DELETE_PENDING) {
+            // Either name may be the one.
+            return match self.remote.lookup(from).await {
+                Ok(_) => Err(name_taken(error)),
+                Err(missing) => Err(missing.into()),
+            };
+        }
+        if !replace {
+            return Err(error.into());
+        }
         match self.clear_read_only(to, &error).await {
             Some(attr) => {
                 let again = self.remote.rename(self.at(from), self.at(to), replace).await;
                 self.restore_on_error(to, &attr, again).await
             }
-            None => Err(name_taken(error)),
+            None => Err(error.into()),
         }
     }
 
