@@ -18,7 +18,7 @@ pub(crate) mod pattern;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use smb_proto::fscc::FileTime;
 use tokio::sync::{Notify, RwLock};
@@ -27,7 +27,8 @@ use crate::error::FsError;
 use crate::inode::Ino;
 use crate::remote::{Caching, LeaseKey, Remote, RemoteAttr};
 use budget::Budget;
-use extents::{Evicted, Extents, Held, overlap};
+pub(crate) use extents::Held;
+use extents::{Evicted, Extents, overlap};
 pub(crate) use lease::Lease;
 use opens::Opens;
 pub(crate) use opens::{Backing, Served, handle_gone, idle_before};
@@ -116,6 +117,8 @@ struct State {
     /// An error that nobody was there to be told; the next write, fsync or close tells it.
     error: Option<FsError>,
     touched: Option<Touched>,
+    /// Something was written that was not on the server then, and those who list the file there have yet to be told.
+    delayed: bool,
     /// Since it was opened first there was a lease: what was read meanwhile may still be kept elsewhere.
     was_leased: bool,
     /// What the content was like when last nobody could have changed it.
@@ -152,7 +155,7 @@ impl Fingerprint {
     /// Whether the last change is so long ago that another one would show: a server's clock may stand still for some
     /// milliseconds.
     fn is_calm(&self) -> bool {
-        let now = FileTime::from(SystemTime::now());
+        let now = crate::clock::now();
         now.0.saturating_sub(self.written.max(self.changed).0) > CALM
     }
 }
@@ -210,6 +213,12 @@ impl Content {
     /// Whether there is something that the server does not have yet.
     pub(crate) fn is_dirty(&self) -> bool {
         self.state().extents.held().dirty > 0
+    }
+
+    /// Whether what was written has come to the server later than it was written, since this was last asked.
+    pub(crate) fn take_delayed(&self) -> bool {
+        let mut state = self.state();
+        state.extents.held().dirty == 0 && std::mem::take(&mut state.delayed)
     }
 
     /// Keep an error until somebody is there to be told.

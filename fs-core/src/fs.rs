@@ -12,10 +12,11 @@ mod serve;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smb_proto::NtStatus;
 use smb_proto::fscc::{FileAttributes, FileTime};
+use tokio::time::Instant;
 
 use crate::content::budget::Budget;
 use crate::content::{CacheMode, Common};
@@ -317,6 +318,18 @@ impl Filesystem {
         for path in doomed {
             self.remove_hidden(&path).await;
         }
+    }
+
+    /// The server's number of an inode.
+    #[cfg(test)]
+    pub(crate) fn file_id(&self, ino: Ino) -> Option<u64> {
+        self.inodes().node(ino).ok()?.attr.map(|attr| attr.file_id)
+    }
+
+    /// What is held of all files.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> crate::content::Held {
+        self.common.budget.held()
     }
 
     fn inodes(&self) -> MutexGuard<'_, Inodes> {

@@ -82,7 +82,11 @@ impl<T> Handles<T> {
     }
 
     pub(crate) fn all(&self) -> Vec<Fh> {
-        self.lock().open.keys().copied().collect()
+        {
+            let mut all: Vec<Fh> = self.lock().open.keys().copied().collect();
+            all.sort_by_key(|fh| fh.0);
+            all
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner<T>> {

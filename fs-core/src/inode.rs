@@ -8,10 +8,13 @@
 //! the server is believed only if the inode's stamp is not newer than the one read before asking.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::content::{Common, Content};
+use tokio::time::Instant;
+
 use crate::error::{FsError, FsResult};
 use crate::name::RemotePath;
 use crate::remote::{FileKind, RemoteAttr};
@@ -48,16 +51,21 @@ pub(crate) struct Node {
     pub(crate) attr: Option<RemoteAttr>,
     fresh_until: Instant,
     changed: Stamp,
+    /// When the server was last asked for it by its name: an open handle does not tell whether the name still leads here.
+    named: Stamp,
     /// Since when the lease of a directory is held: nobody else changes what is in it.
     leased: Option<Stamp>,
     /// Since it was opened first.
     pub(crate) content: Option<Arc<Content>>,
 }
 
+/// The order is the same each time, so that what happens in it can be played again.
+type Nodes = HashMap<Ino, Node, BuildHasherDefault<DefaultHasher>>;
+
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Inodes {
-    nodes: HashMap<Ino, Node>,
+    nodes: Nodes,
     last: Ino,
     stamp: Stamp,
     ttl: Duration,
@@ -66,7 +74,7 @@ pub(crate) struct Inodes {
 impl Inodes {
     pub(crate) fn new(ttl: Duration, now: Instant) -> Self {
         let root = Node::new(FileKind::Directory, Ino::ROOT, "".into(), now);
-        Self { nodes: HashMap::from([(Ino::ROOT, root)]), last: Ino::ROOT, stamp: Stamp::default(), ttl }
+        Self { nodes: Nodes::from_iter([(Ino::ROOT, root)]), last: Ino::ROOT, stamp: Stamp::default(), ttl }
     }
 
     /// The stamp to read before asking the server.
@@ -163,8 +171,10 @@ impl Inodes {
     ) -> FsResult<Ino> {
         if let Some(ino) = self.child(parent, name) {
             if self.node(ino)?.is(&attr) {
+                let node = self.node_mut(ino)?;
+                node.lookups += 1;
+                node.named = node.named.max(asked);
                 self.learn(ino, attr, asked, now);
-                self.node_mut(ino)?.lookups += 1;
                 return Ok(ino);
             }
             self.detach(ino);
@@ -173,6 +183,7 @@ impl Inodes {
         self.node_mut(parent)?.children.insert(name.into(), ino);
         let mut node = Node::new(attr.kind, parent, name.into(), now);
         node.lookups = 1;
+        node.named = asked;
         self.nodes.insert(ino, node);
         self.learn(ino, attr, asked, now);
         Ok(ino)
@@ -312,6 +323,7 @@ impl Inodes {
         if let Some(node) = self.nodes.get_mut(&ino) {
             node.parent = parent;
             node.name = name.into();
+            node.named = self.stamp;
         }
         self.changed_entry(parent);
         self.changed_entry(old_parent);
@@ -360,11 +372,6 @@ impl Inodes {
         self.nodes.get(&directory).is_some_and(settled)
     }
 
-    /// Whether a directory's lease is held.
-    pub(crate) fn is_leased(&self, directory: Ino) -> bool {
-        self.nodes.get(&directory).is_some_and(|node| node.leased.is_some())
-    }
-
     /// The directories at and below one whose leases are held.
     pub(crate) fn leased_below(&self, directory: Ino) -> Vec<Ino> {
         let mut ahead = vec![directory];
@@ -401,11 +408,18 @@ impl Inodes {
         children
     }
 
+    /// Whether an inode is certainly still where its name says: its directory's lease has been held since it was seen there.
+    pub(crate) fn is_certain(&self, ino: Ino) -> bool {
+        let Some(node) = self.nodes.get(&ino).filter(|node| node.attached) else { return false };
+        let since = self.nodes.get(&node.parent).and_then(|parent| parent.leased);
+        since.is_some_and(|since| node.named >= since)
+    }
+
     /// How long an answer is believed. The attributes of a directory change with what is in it: both leases count.
     fn patience(&self, ino: Ino, asked: Stamp) -> Duration {
         let Some(node) = self.nodes.get(&ino) else { return self.ttl };
         let held = |node: &Node| node.leased.is_some_and(|since| asked >= since);
-        let above = node.attached && self.nodes.get(&node.parent).is_some_and(held);
+        let above = self.is_certain(ino) && self.nodes.get(&node.parent).is_some_and(held);
         if above && (node.kind != FileKind::Directory || held(node)) {
             LEASED_TTL.max(self.ttl)
         } else {
@@ -484,6 +498,7 @@ impl Node {
             attr: None,
             fresh_until: now,
             changed: Stamp::default(),
+            named: Stamp::default(),
             leased: None,
             content: None,
         }

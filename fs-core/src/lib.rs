@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod content;
 mod dir;
 mod error;

@@ -57,7 +57,7 @@ enum Found<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Told {
     /// There is this.
-    Attr(crate::remote::RemoteAttr, crate::inode::Stamp, std::time::Instant),
+    Attr(crate::remote::RemoteAttr, crate::inode::Stamp, tokio::time::Instant),
     /// There is no such name.
     Nothing,
 }
@@ -125,7 +125,12 @@ impl Listings {
         let mut inner = self.lock();
         inner.clock += 1;
         let clock = inner.clock;
-        let Some(kept) = inner.dirs.get_mut(&ino).filter(|kept| kept.lease.caching().read) else {
+        let may_keep = |kept: &&mut Kept| {
+            let caching = kept.lease.caching();
+            // Without the right to keep the open, it would keep a directory that somebody deletes.
+            caching.read && caching.handle
+        };
+        let Some(kept) = inner.dirs.get_mut(&ino).filter(may_keep) else {
             return vec![(ino, handle)];
         };
         kept.used = clock;
@@ -252,7 +257,8 @@ mod tests {
     use super::*;
 
     fn granted() -> Option<Granted> {
-        Some(Granted { caching: Caching { read: true, write: false, handle: true }, epoch: Some(1) })
+        let caching = Caching { read: true, write: false, handle: true };
+        Some(Granted { caching, epoch: Some(1), breaking: false })
     }
 
     #[test]

@@ -3,23 +3,31 @@
 //! Names keep their case and are found in any; a file deleted while open keeps its name, unusable, until the
 //! last handle closes; READONLY protects from writing, deleting and being replaced; an open file cannot be
 //! replaced by a rename, nor a directory renamed in which something is open; some characters are no names.
+//!
+//! A [`MemoryServer`] has any number of clients. It can grant them leases, which what others do breaks, and it can
+//! take its time over requests, answers and breaks, so that they overtake each other.
 
+mod leases;
+mod random;
+mod server;
 mod tree;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use smb_proto::NtStatus;
+use tokio::sync::mpsc;
 
 use crate::name::RemotePath;
 use crate::remote::{
     Caching, FileKind, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Place, Remote, RemoteAttr, RemoteEntry,
-    RemoteError, RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, SetAttr,
+    RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, SetAttr,
 };
-use tree::Tree;
+pub use random::Random;
+pub use server::{Change, MemoryServer, ServerOptions, Stored};
 
 /// A method of [`Remote`], for counting and for injecting errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,21 +50,22 @@ pub enum Op {
     Statfs,
 }
 
-/// The server in memory.
+/// One client's connection to the server in memory.
 #[derive(Debug)]
 pub struct MemoryRemote {
-    state: Mutex<State>,
-    limits: RemoteLimits,
+    server: Arc<MemoryServer>,
+    client: u32,
+    plan: Mutex<Plan>,
+    events: Mutex<Option<mpsc::UnboundedReceiver<RemoteEvent>>>,
 }
 
+/// What is to happen to requests, and what did.
 #[derive(Debug, Default)]
-struct State {
-    tree: Tree,
+struct Plan {
     /// For each coming call of a method, whether and how it fails.
     faults: HashMap<Op, VecDeque<Option<RemoteError>>>,
     calls: HashMap<Op, u64>,
     panics: HashSet<Op>,
-    extra_entries: Vec<String>,
     latency: Duration,
 }
 
@@ -67,9 +76,22 @@ impl Default for MemoryRemote {
 }
 
 impl MemoryRemote {
-    /// An empty share.
+    /// The only client of an empty share on a server without leases.
     pub fn new(limits: RemoteLimits) -> Self {
-        Self { state: Mutex::default(), limits }
+        Arc::new(MemoryServer::new(ServerOptions { limits, ..ServerOptions::default() })).connect()
+    }
+
+    fn of(
+        server: Arc<MemoryServer>,
+        client: u32,
+        events: Option<mpsc::UnboundedReceiver<RemoteEvent>>,
+    ) -> Self {
+        Self { server, client, plan: Mutex::default(), events: Mutex::new(events) }
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Arc<MemoryServer> {
+        &self.server
     }
 
     /// Have the next call of `op` that is not yet spoken for fail.
@@ -79,161 +101,202 @@ impl MemoryRemote {
 
     /// The same, after `skip` calls that succeed.
     pub fn skip_then_fail(&self, op: Op, skip: usize, error: impl Into<RemoteError>) {
-        let mut state = self.state();
-        let faults = state.faults.entry(op).or_default();
+        let mut plan = self.plan();
+        let faults = plan.faults.entry(op).or_default();
         faults.extend(std::iter::repeat_n(None, skip));
         faults.push_back(Some(error.into()));
     }
 
     /// Have the next call of `op` panic, to see what becomes of the request.
     pub fn panic_next(&self, op: Op) {
-        self.state().panics.insert(op);
+        self.plan().panics.insert(op);
     }
 
     /// How often `op` has been called.
     pub fn calls(&self, op: Op) -> u64 {
-        self.state().calls.get(&op).copied().unwrap_or_default()
+        self.plan().calls.get(&op).copied().unwrap_or_default()
     }
 
-    /// Take this long over every call.
+    /// Take this long over every call, besides what the server takes.
     pub fn set_latency(&self, latency: Duration) {
-        self.state().latency = latency;
+        self.plan().latency = latency;
     }
 
     /// Put names into every listing, whatever they are.
     pub fn list_also(&self, names: &[&str]) {
-        self.state().extra_entries = names.iter().map(ToString::to_string).collect();
+        self.server.list_also(names);
     }
 
-    /// Handles that are open.
+    /// Handles that are open on the server.
     pub fn open_handles(&self) -> usize {
-        self.state().tree.open_handles()
+        self.server.open_handles()
     }
 
     /// The paths of all there is, in order, without the root.
     pub fn paths(&self) -> Vec<String> {
-        self.state().tree.paths()
+        self.server.paths()
     }
 
-    async fn enter(&self, op: Op) -> RemoteResult<MutexGuard<'_, State>> {
-        let latency = self.state().latency;
+    /// A request's way to the server.
+    async fn enter(&self, op: Op) -> RemoteResult<()> {
+        let latency = self.plan().latency;
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
         }
-        let mut state = self.state();
-        *state.calls.entry(op).or_default() += 1;
-        if state.panics.remove(&op) {
-            drop(state);
+        self.server.travel(true).await;
+        self.server.trace(format_args!("client {} asks for {op:?}", self.client));
+        let mut plan = self.plan();
+        *plan.calls.entry(op).or_default() += 1;
+        if plan.panics.remove(&op) {
+            drop(plan);
             panic!("{op:?} was told to panic");
         }
-        match state.faults.get_mut(&op).and_then(VecDeque::pop_front).flatten() {
+        match plan.faults.get_mut(&op).and_then(VecDeque::pop_front).flatten() {
             Some(error) => Err(error),
-            None => Ok(state),
+            None => Ok(()),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An answer's way back.
+    async fn answer<T>(&self, answer: Result<T, NtStatus>) -> RemoteResult<T> {
+        self.server.travel(false).await;
+        Ok(answer?)
+    }
+
+    /// A request that the server answers at once.
+    async fn at_once<T>(
+        &self,
+        op: Op,
+        work: impl FnOnce(&MemoryServer) -> Result<T, NtStatus>,
+    ) -> RemoteResult<T> {
+        self.enter(op).await?;
+        let answer = work(&self.server);
+        self.answer(answer).await
+    }
+
+    /// The same of a request that has opened something: an answer that nobody waits for any more is closed.
+    async fn opened<T>(
+        &self,
+        answer: Result<T, NtStatus>,
+        handle: impl Fn(&T) -> RemoteHandle,
+    ) -> RemoteResult<T> {
+        let mut unheard = Unheard { server: &self.server, handle: answer.as_ref().ok().map(handle) };
+        let answer = self.answer(answer).await;
+        unheard.handle = None;
+        answer
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was opened and not yet told.
+struct Unheard<'a> {
+    server: &'a MemoryServer,
+    handle: Option<RemoteHandle>,
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle {
+            let _ = self.server.close(handle);
+        }
     }
 }
 
 #[async_trait]
 impl Remote for MemoryRemote {
     async fn lookup(&self, path: &RemotePath) -> RemoteResult<RemoteAttr> {
-        let state = self.enter(Op::Lookup).await?;
-        let id = state.tree.find(path)?;
-        Ok(state.tree.attr(id)?)
+        self.at_once(Op::Lookup, |server| server.lookup(path)).await
     }
 
     async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened> {
-        Ok(self.enter(Op::Open).await?.tree.open(path, how)?)
+        self.enter(Op::Open).await?;
+        let answer = self.server.open(self.client, path, how).await;
+        self.opened(answer, |opened| opened.handle).await
     }
 
     async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>> {
-        let result = self.enter(Op::Close).await.map(drop);
+        let entered = self.enter(Op::Close).await;
         // The handle is gone whatever the answer.
-        let closed = self.state().tree.close(handle);
-        result?;
-        Ok(closed?)
+        let closed = self.server.close(handle);
+        entered?;
+        self.answer(closed).await
     }
 
     async fn read(&self, handle: RemoteHandle, offset: u64, len: u32) -> RemoteResult<Bytes> {
-        let state = self.enter(Op::Read).await?;
-        if len > self.limits.max_read {
-            return Err(NtStatus::INVALID_PARAMETER.into());
-        }
-        Ok(state.tree.read(handle, offset, len)?)
+        self.at_once(Op::Read, |server| server.read(handle, offset, len)).await
     }
 
     async fn write(&self, handle: RemoteHandle, offset: u64, data: Bytes) -> RemoteResult<()> {
-        let mut state = self.enter(Op::Write).await?;
-        if data.len() > self.limits.max_write as usize {
-            return Err(NtStatus::INVALID_PARAMETER.into());
-        }
-        Ok(state.tree.write(handle, offset, &data)?)
+        self.at_once(Op::Write, |server| server.write(handle, offset, &data)).await
     }
 
     async fn flush(&self, handle: RemoteHandle) -> RemoteResult<()> {
-        let state = self.enter(Op::Flush).await?;
-        Ok(state.tree.opened_for_writing(handle).map(drop)?)
+        self.at_once(Op::Flush, |server| server.flush(handle)).await
     }
 
     async fn attr(&self, handle: RemoteHandle) -> RemoteResult<RemoteAttr> {
-        let state = self.enter(Op::Attr).await?;
-        Ok(state.tree.attr(state.tree.opened(handle)?)?)
+        self.at_once(Op::Attr, |server| server.attr(handle)).await
     }
 
     async fn set_attr_handle(&self, handle: RemoteHandle, change: &SetAttr) -> RemoteResult<RemoteAttr> {
-        let mut state = self.enter(Op::SetAttrHandle).await?;
-        let id = state.tree.opened_for_writing(handle)?;
-        Ok(state.tree.set_attr(id, change)?)
+        self.at_once(Op::SetAttrHandle, |server| server.set_attr_handle(handle, change)).await
     }
 
     async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr> {
-        let mut state = self.enter(Op::SetAttr).await?;
-        let id = state.tree.find(place.path)?;
-        if change.size.is_some() && state.tree.is_read_only(id) {
-            return Err(NtStatus::ACCESS_DENIED.into());
-        }
-        Ok(state.tree.set_attr(id, change)?)
+        self.enter(Op::SetAttr).await?;
+        let answer = self.server.set_attr(self.client, place, change).await;
+        self.answer(answer).await
     }
 
     async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr> {
-        Ok(self.enter(Op::Mkdir).await?.tree.mkdir(place.path)?)
+        self.at_once(Op::Mkdir, |server| server.mkdir(self.client, place)).await
     }
 
     async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()> {
-        Ok(self.enter(Op::Remove).await?.tree.remove(place.path, kind)?)
+        self.enter(Op::Remove).await?;
+        let answer = self.server.remove(self.client, place, kind).await;
+        self.answer(answer).await
     }
 
     async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {
-        Ok(self.enter(Op::Rename).await?.tree.rename(from.path, to.path, replace)?)
+        self.enter(Op::Rename).await?;
+        let answer = self.server.rename(self.client, from, to.path, replace).await;
+        self.answer(answer).await
     }
 
     async fn open_dir(
         &self,
         path: &RemotePath,
-        _lease: Option<LeaseAsk>,
+        lease: Option<LeaseAsk>,
     ) -> RemoteResult<(RemoteHandle, Granted)> {
-        Ok((self.enter(Op::OpenDir).await?.tree.open_dir(path)?, Granted::default()))
+        self.enter(Op::OpenDir).await?;
+        let answer = self.server.open_dir(self.client, path, lease);
+        self.opened(answer, |(handle, _)| *handle).await
     }
 
     async fn next_entries(&self, handle: RemoteHandle) -> RemoteResult<Vec<RemoteEntry>> {
-        let mut state = self.enter(Op::NextEntries).await?;
-        let State { tree, extra_entries, .. } = &mut *state;
-        Ok(tree.next_entries(handle, extra_entries)?)
+        self.at_once(Op::NextEntries, |server| server.next_entries(handle)).await
     }
 
     async fn statfs(&self) -> RemoteResult<RemoteSpace> {
-        drop(self.enter(Op::Statfs).await?);
-        Ok(RemoteSpace { total: 1 << 40, free: 1 << 39, block_size: 4096, max_name: 255 })
+        let space = RemoteSpace { total: 1 << 40, free: 1 << 39, block_size: 4096, max_name: 255 };
+        self.at_once(Op::Statfs, |_| Ok(space)).await
     }
 
-    async fn acknowledge(&self, _key: LeaseKey, _keep: Caching) -> RemoteResult<()> {
-        Ok(())
+    async fn acknowledge(&self, key: LeaseKey, keep: Caching) -> RemoteResult<()> {
+        self.server.travel(true).await;
+        let answer = self.server.acknowledge(self.client, key, keep);
+        self.answer(answer).await
+    }
+
+    fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn limits(&self) -> RemoteLimits {
-        self.limits
+        self.server.limits()
     }
 }

@@ -128,7 +128,7 @@ impl Caching {
 }
 
 /// Names a lease: one for each file, shared by all its opens. Never used for two files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseKey(pub u64);
 
 /// A lease to be asked for with an open.
@@ -150,6 +150,8 @@ pub struct Granted {
     pub caching: Caching,
     /// Counts the changes of the lease, where the dialect does; wraps around.
     pub epoch: Option<u16>,
+    /// The server is taking the lease back and waits for the answer: `caching` is what was held before.
+    pub breaking: bool,
 }
 
 /// A path, and the leases that this client holds there: what is done does not break them.

@@ -53,6 +53,12 @@ impl Budget {
         self.limit
     }
 
+    /// What all files hold.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> Held {
+        Held { clean: self.clean.load(Ordering::Relaxed), dirty: self.dirty.load(Ordering::Relaxed) }
+    }
+
     /// Whether so many bytes more may wait to be written: half of the memory may, and one write always.
     pub(super) fn admits(&self, bytes: u64) -> bool {
         let dirty = self.dirty.load(Ordering::Relaxed);

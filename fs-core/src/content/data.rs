@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
@@ -298,6 +297,7 @@ impl Content {
         let piece = self.piece();
         state.extents.write(offset, bytes, piece, || self.common.budget.buffer(piece));
         state.size = Some(size.max(end));
+        state.delayed = true;
         state.touched = Some(Touched { at: now(), shown: false, settled: false });
         self.account(&mut state);
         let short = self.common.budget.is_short();
@@ -642,5 +642,5 @@ fn split(range: &Range<u64>, limit: u64) -> impl Iterator<Item = Range<u64>> + u
 }
 
 fn now() -> FileTime {
-    FileTime::from(SystemTime::now())
+    crate::clock::now()
 }

@@ -42,11 +42,12 @@ impl Lease {
         if granted.epoch.zip(self.epoch).is_some_and(|(new, known)| newer(known, new)) {
             return;
         }
-        self.caching = granted.caching;
+        // While it is being taken back, the answer says what was held before: the break tells what is left.
+        self.caching = if granted.breaking { self.caching.and(granted.caching) } else { granted.caching };
         self.epoch = granted.epoch;
         if let Some(crossed) = crossed {
             // Without epochs nobody can tell which was first: the safe answer is that the break was last.
-            let later = crossed.epoch.zip(granted.epoch).is_none_or(|(broken, given)| newer(broken, given));
+            let later = crossed.epoch.zip(granted.epoch).is_none_or(|(broken, given)| !newer(given, broken));
             if later {
                 self.caching = self.caching.and(crossed.to);
                 self.epoch = crossed.epoch.or(self.epoch);
@@ -92,7 +93,7 @@ mod tests {
     const RH: Caching = Caching { read: true, write: false, handle: true };
 
     fn granted(caching: Caching, epoch: impl Into<Option<u16>>) -> Option<Granted> {
-        Some(Granted { caching, epoch: epoch.into() })
+        Some(Granted { caching, epoch: epoch.into(), breaking: false })
     }
 
     #[test]
@@ -128,6 +129,19 @@ mod tests {
         assert!(lease.broken(Caching::NONE, Some(0)).is_some());
         lease.answered(granted(RH, 1));
         assert_eq!(lease.caching(), RH);
+    }
+
+    #[test]
+    fn what_is_being_taken_back_is_not_granted_again() {
+        for epoch in [Some(2), None] {
+            let mut lease = Lease::default();
+            lease.asks();
+            lease.answered(granted(RWH, epoch.map(|_| 1)));
+            lease.broken(RH, epoch);
+            lease.asks();
+            lease.answered(Some(Granted { caching: RWH, epoch, breaking: true }));
+            assert_eq!(lease.caching(), RH, "{epoch:?}");
+        }
     }
 
     #[test]

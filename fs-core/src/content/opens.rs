@@ -1,10 +1,11 @@
 //! The opens of one file on the server, and the lease that they hold together.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smb_proto::NtStatus;
 use tokio::sync::RwLock;
+use tokio::time::Instant;
 
 use super::{Content, Fingerprint};
 use crate::error::FsResult;
@@ -42,6 +43,8 @@ struct Open {
     backing: Arc<Backing>,
     users: u32,
     idle_since: Option<Instant>,
+    /// It holds the content's lease. Another is not kept: its own lease's break would not find it.
+    ours: bool,
 }
 
 #[derive(Debug, Default)]
@@ -101,7 +104,7 @@ impl Content {
         let granted = opened.as_ref().ok().map(|opened| opened.granted);
         asking.answered(granted);
         let opened = opened?;
-        let (backing, unchanged) = self.adopt(&opened, how);
+        let (backing, unchanged) = self.adopt(&opened, how, true);
         Ok(Served { backing, unchanged, opened: Some(opened) })
     }
 
@@ -113,7 +116,7 @@ impl Content {
             state.lease.asks();
             state.lease.answered(Some(opened.granted));
         }
-        let (backing, unchanged) = self.adopt(&opened, how);
+        let (backing, unchanged) = self.adopt(&opened, how, key == self.key());
         Served { backing, unchanged, opened: Some(opened) }
     }
 
@@ -139,7 +142,7 @@ impl Content {
         }
     }
 
-    fn adopt(&self, opened: &Opened, how: &OpenHow) -> (Arc<Backing>, bool) {
+    fn adopt(&self, opened: &Opened, how: &OpenHow, ours: bool) -> (Arc<Backing>, bool) {
         let backing = Arc::new(Backing {
             handle: opened.handle,
             access: how.access,
@@ -147,7 +150,7 @@ impl Content {
             closed: RwLock::new(false),
         });
         let mut state = self.state();
-        state.opens.0.push(Open { backing: backing.clone(), users: 1, idle_since: None });
+        state.opens.0.push(Open { backing: backing.clone(), users: 1, idle_since: None, ours });
         let now = Fingerprint::from(&opened.attr);
         let held = state.size.is_some();
         let unchanged = held || state.known.is_some_and(|known| known == now && known.is_calm());
@@ -181,7 +184,7 @@ impl Content {
             if open.users > 0 {
                 return Ok(None);
             }
-            if stays {
+            if stays && open.ours {
                 open.idle_since = Some(Instant::now());
                 return Ok(None);
             }
@@ -302,8 +305,16 @@ impl Content {
         Some(lost)
     }
 
+    /// The server has been asked for the attributes, by somebody who cannot tell others what they show: if that is a change
+    /// by somebody else, the next open tells, or [`Self::compare`].
+    pub(crate) fn noticed(&self, attr: &RemoteAttr) {
+        if self.compare(attr) {
+            self.state().known = None;
+        }
+    }
+
     /// Whether the attributes show a change by somebody else; then what was read is forgotten. For what no lease
-    /// protects.
+    /// protects. What others have of the file is for the caller to see to.
     pub(crate) fn compare(&self, attr: &RemoteAttr) -> bool {
         let mut state = self.state();
         if state.lease.caching().read || state.extents.held().dirty > 0 || state.touched.is_some() {

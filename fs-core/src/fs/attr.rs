@@ -1,10 +1,10 @@
 //! Names to inodes, attributes, and room on the share.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
 
 use smb_proto::NtStatus;
-use smb_proto::fscc::{FileAttributes, FileTime};
+use smb_proto::fscc::FileAttributes;
+use tokio::time::Instant;
 
 use super::{Attr, Entry, Filesystem, SetAttrs, Space, TimeChange, is_missing};
 use crate::content::{Backing, handle_gone};
@@ -80,8 +80,8 @@ impl Filesystem {
         {
             // What was learned since, and is still right.
             let mut inodes = self.inodes();
-            if inodes.is_leased(parent)
-                && let Some(ino) = inodes.child(parent, name)
+            if let Some(ino) = inodes.child(parent, name)
+                && inodes.is_certain(ino)
                 && let Some((attr, valid)) = inodes.known(ino, Instant::now())
                 && !valid.is_zero()
             {
@@ -134,7 +134,7 @@ impl Filesystem {
         let attr = self.ask(ino, fh).await?;
         self.inodes().learn(ino, attr, asked, Instant::now());
         if let Some(content) = content {
-            content.compare(&attr);
+            content.noticed(&attr);
         }
         Ok(self.presented(ino, &attr))
     }
@@ -153,7 +153,7 @@ impl Filesystem {
             self.writable()?;
         }
         let time = |change: TimeChange| match change {
-            TimeChange::Now => FileTime::from(SystemTime::now()),
+            TimeChange::Now => crate::clock::now(),
             TimeChange::At(time) => time,
         };
         let request = SetAttr {

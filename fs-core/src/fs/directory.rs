@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+
+use tokio::time::Instant;
 
 use super::{Attr, Closing, DirItem, Filesystem, is_missing};
 use crate::content::CacheMode;
@@ -262,10 +263,8 @@ impl Filesystem {
         }
         let mut inodes = self.inodes();
         let ino = inodes.listed(dir.ino, &entry.name, entry.attr, entry.asked, entry.at).ok()?;
-        let (attr, valid) = inodes.known(ino, Instant::now()).unwrap_or((entry.attr, Duration::ZERO));
-        let doomed = inodes.node(ino).is_ok_and(|node| node.doomed);
         drop(inodes);
-        Some(self.present(ino, &attr, valid, doomed))
+        Some(self.presented(ino, &entry.attr))
     }
 
     fn parent(&self, ino: Ino) -> Ino {

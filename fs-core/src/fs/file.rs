@@ -1,9 +1,9 @@
 //! Open files and their data.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{Closing, Create, Entry, Filesystem, OpenFlags, OpenHints, WriteAt, log_lost, name_taken};
 use crate::content::pattern::Pattern;
@@ -98,7 +98,7 @@ impl Filesystem {
         let count = OpenCount { fs: self, ino };
         let served = content.adopt_opened(opened, &how, key);
         if let Some(broken) = creating.broken() {
-            self.break_lease(&content, broken).await;
+            self.break_lease(&content, key, broken).await;
         }
         match self.keep(&content, served, how.access, create.open, asked).await {
             Ok(fh) => {
@@ -221,6 +221,7 @@ impl Filesystem {
         if file.access.write {
             // A mapping is written back after its descriptor is closed.
             file.content.drain().await;
+            self.note_delayed(&file.content);
         }
         let asked = self.inodes().stamp();
         let result = file.content.close(&file.backing).await;
@@ -250,8 +251,19 @@ impl Filesystem {
             let _alone = content.ordering.write().await;
             content.drain().await;
         }
-        content.take_error()?;
-        content.settle_time().await
+        let settled = match content.take_error() {
+            Ok(()) => content.settle_time().await,
+            error => error,
+        };
+        self.note_delayed(content);
+        settled
+    }
+
+    /// What was asked of the server before the last of what was written came there, is out of date.
+    fn note_delayed(&self, content: &Content) {
+        if content.take_delayed() {
+            self.note_written(content.ino, 0);
+        }
     }
 
     /// Make an open of the server a handle of ours. On failure the open is undone, but not its count.

@@ -8,10 +8,11 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
+use tokio::time::Instant;
 
 use super::attr::with_read_only;
 use super::{Entry, Filesystem, RenameFlags, is_missing, name_taken};

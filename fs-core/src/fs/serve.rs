@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::{Filesystem, Kernel};
 use crate::content::{Content, idle_before};
@@ -15,6 +16,18 @@ use crate::remote::{Caching, LeaseAsk, LeaseKey, RemoteEvent, RemoteHandle};
 const TIDY_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the answer to a break waits for the kernel to forget.
 const KERNEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Does what may block.
+#[cfg(not(test))]
+fn outside(work: impl FnOnce() + Send + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::task::spawn_blocking(work)
+}
+
+/// The kernel of this crate's tests never blocks; among the other tasks the same happens each time.
+#[cfg(test)]
+fn outside(work: impl FnOnce() + Send + 'static) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async { work() })
+}
 
 /// The server takes a lease back.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +99,7 @@ impl Filesystem {
         if lost.is_some_and(|lost| lost.read) {
             self.inodes().expire(content.ino);
             let ino = content.ino;
-            let forget = tokio::task::spawn_blocking(move || kernel.forget_data(ino));
+            let forget = outside(move || kernel.forget_data(ino));
             if tokio::time::timeout(KERNEL_PATIENCE, forget).await.is_err() {
                 tracing::warn!(
                     ino = ino.0,
@@ -108,11 +121,6 @@ impl Filesystem {
         let directory = Ino(key.0);
         self.names.forget(directory);
         let children = self.inodes().unleased(directory);
-        if let Some(handle) = handle {
-            self.close_directory(directory, handle, true).await;
-        }
-        // Whoever holds the kernel's lock of the directory may wait for this.
-        self.acknowledge(key, broken).await;
         let forget = move || {
             kernel.forget_attributes(directory);
             for (name, ino) in children {
@@ -120,15 +128,23 @@ impl Filesystem {
                 kernel.forget_name(directory, &name);
             }
         };
-        if tokio::task::spawn_blocking(forget).await.is_err() {
+        let forgotten = outside(forget);
+        if let Some(handle) = handle {
+            self.close_directory(directory, handle, true).await;
+        }
+        // Whoever holds the kernel's lock of the directory may wait for this: it goes before the kernel has forgotten.
+        self.acknowledge(key, broken).await;
+        if forgotten.await.is_err() {
             tracing::warn!(ino = directory.0, "the kernel was not told of a directory's change");
         }
     }
 
     /// For a file that was created a moment ago, of which the kernel has nothing yet.
-    pub(super) async fn break_lease(&self, content: &Arc<Content>, broken: Break) {
-        content.give_up(broken.to, broken.epoch).await;
-        self.acknowledge(content.key(), broken).await;
+    pub(super) async fn break_lease(&self, content: &Arc<Content>, key: LeaseKey, broken: Break) {
+        if key == content.key() {
+            content.give_up(broken.to, broken.epoch).await;
+        }
+        self.acknowledge(key, broken).await;
     }
 
     async fn acknowledge(&self, key: LeaseKey, broken: Break) {
@@ -178,7 +194,7 @@ impl Filesystem {
                 self.inodes().learn(ino, attr, asked, Instant::now());
                 let kernel = kernel.clone();
                 // It may wait for readers; nobody waits for it.
-                drop(tokio::task::spawn_blocking(move || kernel.forget_data(ino)));
+                drop(outside(move || kernel.forget_data(ino)));
             }
         }
     }

@@ -1,12 +1,12 @@
 //! The objects of the server in memory, and what may be done to them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use smb_proto::NtStatus;
 use smb_proto::fscc::{FileAttributes, FileTime};
 
+use super::Stored;
 use crate::name::RemotePath;
 use crate::remote::{
     Disposition, FileKind, Granted, OpenHow, Opened, RemoteAttr, RemoteEntry, RemoteHandle, SetAttr,
@@ -285,6 +285,31 @@ impl Tree {
         Ok(listing.map(|listing| listing.take(BATCH).collect()).unwrap_or_default())
     }
 
+    /// All there is, by path.
+    pub(super) fn stored(&self) -> BTreeMap<String, Stored> {
+        let all = self.objects.iter().filter(|(id, _)| **id != ROOT);
+        all.map(|(id, object)| {
+            let data = (!object.directory).then(|| object.data.clone());
+            (self.path(*id), Stored { id: *id, data })
+        })
+        .collect()
+    }
+
+    /// The directory of an object.
+    pub(super) fn parent(&self, id: u64) -> Status<u64> {
+        Ok(self.object(id)?.parent)
+    }
+
+    pub(super) fn exists(&self, id: u64) -> bool {
+        self.objects.contains_key(&id)
+    }
+
+    /// All that is in a directory, and what is in that.
+    pub(super) fn below(&self, id: u64) -> Vec<u64> {
+        let children = self.objects.get(&id).map(|object| object.children.values().copied());
+        children.into_iter().flatten().flat_map(|child| [vec![child], self.below(child)].concat()).collect()
+    }
+
     pub(super) fn opened(&self, handle: RemoteHandle) -> Status<u64> {
         self.handles.get(&handle.0).map(|open| open.object).ok_or(NtStatus::FILE_CLOSED)
     }
@@ -401,7 +426,7 @@ impl Object {
 }
 
 fn now() -> FileTime {
-    FileTime::from(SystemTime::now())
+    crate::clock::now()
 }
 
 /// What a server forbids is mapped on its way there: whatever has a name on the wire can be made.

@@ -100,7 +100,7 @@ impl Leases {
             }
             oplocks.held.insert(file.id(), (ask.key, Arc::downgrade(file)));
         }
-        Granted { caching, epoch: granted.epoch }
+        Granted { caching, epoch: granted.epoch, breaking: granted.breaking }
     }
 
     pub(super) fn closed(&self, file: FileId) {
@@ -180,7 +180,9 @@ impl Leases {
 pub(super) fn granted_to(file: &File) -> Granted {
     let granted = file.lease();
     match granted.epoch {
-        Some(_) => Granted { caching: caching_of(granted.state), epoch: granted.epoch },
+        Some(_) => {
+            Granted { caching: caching_of(granted.state), epoch: granted.epoch, breaking: granted.breaking }
+        }
         None => Granted::default(),
     }
 }
