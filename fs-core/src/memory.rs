@@ -198,7 +198,7 @@ impl Remote for MemoryRemote {
         Ok(state.tree.set_attr(id, change)?)
     }
 
-    async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr> {
+    async fn mkdir(&self, place: Place<'_>, _mode: u32) -> RemoteResult<RemoteAttr> {
         Ok(self.enter(Op::Mkdir).await?.tree.mkdir(place.path)?)
     }
 
@@ -226,7 +226,7 @@ impl Remote for MemoryRemote {
 
     async fn statfs(&self) -> RemoteResult<RemoteSpace> {
         drop(self.enter(Op::Statfs).await?);
-        Ok(RemoteSpace { total: 1 << 40, free: 1 << 39, block_size: 4096, max_name: 255 })
+        Ok(RemoteSpace { total: 1 << 40, free: 1 << 39, block_size: 4096, max_name: 255, nodes: None })
     }
 
     async fn acknowledge(&self, _key: LeaseKey, _keep: Caching) -> RemoteResult<()> {
