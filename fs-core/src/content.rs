@@ -102,6 +102,8 @@ pub(crate) struct Content {
 struct State {
     lease: Lease,
     opens: Opens,
+    /// The open that holds the file's locks: the server lets no other at what is locked.
+    route: Option<Arc<Backing>>,
     extents: Extents,
     /// As accounted in the budget.
     accounted: Held,

@@ -156,6 +156,8 @@ mod tests {
             changed: FileTime::ZERO,
             attributes: FileAttributes::NORMAL,
             links: 1,
+            device: None,
+            posix: None,
         };
         let names = [".", "..", "", "a", "../x", "x/y", "x\\y", "nul\0", "a", ".\u{F029}", "b\u{F022}"];
         let batch = names.map(|name| RemoteEntry { name: name.into(), attr }).to_vec();

@@ -11,6 +11,7 @@ pub mod errno {
     pub const ENOENT: i32 = 2;
     pub const EINTR: i32 = 4;
     pub const EIO: i32 = 5;
+    pub const ENXIO: i32 = 6;
     pub const E2BIG: i32 = 7;
     pub const EBADF: i32 = 9;
     pub const EAGAIN: i32 = 11;
@@ -28,6 +29,7 @@ pub mod errno {
     pub const ENOSPC: i32 = 28;
     pub const EROFS: i32 = 30;
     pub const EMLINK: i32 = 31;
+    pub const ERANGE: i32 = 34;
     pub const ENAMETOOLONG: i32 = 36;
     pub const ENOTEMPTY: i32 = 39;
     pub const ELOOP: i32 = 40;
@@ -173,6 +175,7 @@ const TABLE: &[(NtStatus, i32)] = &[
     (NtStatus::TOO_MANY_OPENED_FILES, errno::EMFILE),
     (NtStatus::TOO_MANY_LINKS, errno::EMLINK),
     (NtStatus::NOT_SUPPORTED, errno::EOPNOTSUPP),
+    (NtStatus::EAS_NOT_SUPPORTED, errno::EOPNOTSUPP),
     (NtStatus::NOT_IMPLEMENTED, errno::EOPNOTSUPP),
     (NtStatus::INVALID_DEVICE_REQUEST, errno::EOPNOTSUPP),
     (NtStatus::INVALID_INFO_CLASS, errno::EOPNOTSUPP),

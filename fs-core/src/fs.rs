@@ -6,16 +6,22 @@
 mod attr;
 mod directory;
 mod file;
+mod link;
+mod lock;
 mod namespace;
+mod node;
+mod posix;
+mod range;
 mod serve;
+mod xattr;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use smb_proto::NtStatus;
-use smb_proto::fscc::{FileAttributes, FileTime};
+use smb_proto::fscc::FileTime;
 use tokio::time::Instant;
 
 use crate::content::budget::Budget;
@@ -26,7 +32,12 @@ use crate::handle::{Fh, Handles, OpenFile};
 use crate::inode::{Ino, Inodes};
 use crate::listing::Listings;
 use crate::names::Names;
-use crate::remote::{FileKind, LeaseKey, Remote, RemoteAttr, RemoteError};
+use crate::remote::{Device, FileKind, LeaseKey, Remote, RemoteAttr, RemoteError};
+
+pub use link::Symlinks;
+pub use lock::{LockAsk, LockOwner, Locked};
+pub use range::{Allocation, Seek};
+pub use xattr::XattrMode;
 
 /// How a share appears locally. SMB tells us no owner and no mode, so the mount makes them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +61,13 @@ pub struct MountOptions {
     /// How long the server's open of a file is kept after its last user, where its lease allows that. Default five
     /// seconds.
     pub close_timeout: Duration,
+    /// What is said of links that lead out of the share.
+    pub symlinks: Symlinks,
+    /// Locks hold among the programs of this mount, and are not told to the server (`nobrl`).
+    pub local_locks: bool,
+    /// Modes and owners that programs set and the server cannot keep are shown for as long as the mount knows the
+    /// file (`dynperm`).
+    pub dynamic_permissions: bool,
 }
 
 impl Default for MountOptions {
@@ -64,6 +82,9 @@ impl Default for MountOptions {
             cache: CacheMode::default(),
             cache_size: 128 << 20,
             close_timeout: Duration::from_secs(5),
+            symlinks: Symlinks::default(),
+            local_locks: false,
+            dynamic_permissions: false,
         }
     }
 }
@@ -95,6 +116,8 @@ pub struct Attr {
     pub uid: u32,
     /// Group.
     pub gid: u32,
+    /// The numbers of a device.
+    pub device: Option<Device>,
     /// How long the adapter may show these without asking again.
     pub valid: Duration,
 }
@@ -237,6 +260,10 @@ pub struct Space {
     pub free: u64,
     /// Longest name in bytes that every alphabet can use.
     pub max_name: u32,
+    /// Files that there can be, 0 if the server does not say.
+    pub nodes: u64,
+    /// Files that there can be still.
+    pub free_nodes: u64,
 }
 
 /// How long a write may wait to be sent.
@@ -259,6 +286,10 @@ pub struct Filesystem {
     directory_leases: AtomicBool,
     /// Somebody hears the server take leases back: they may be asked for.
     served: AtomicBool,
+    /// What is locked of each file.
+    locks: lock::Locks,
+    /// Who is to be told what is no longer right, once there is somebody.
+    kernel: OnceLock<Arc<dyn Kernel>>,
     /// Keys of files that are being created, and what the server has taken back of their leases already.
     creating: Mutex<HashMap<LeaseKey, Option<serve::Break>>>,
 }
@@ -287,6 +318,8 @@ impl Filesystem {
             closing: AtomicUsize::new(0),
             directory_leases: AtomicBool::new(false),
             served: AtomicBool::new(false),
+            locks: lock::Locks::default(),
+            kernel: OnceLock::new(),
             creating: Mutex::default(),
         }
     }
@@ -356,13 +389,10 @@ impl Filesystem {
     }
 
     fn present(&self, ino: Ino, attr: &RemoteAttr, valid: Duration, doomed: bool) -> Attr {
-        let directory = attr.kind == FileKind::Directory;
-        let read_only = !directory && attr.attributes.contains(FileAttributes::READONLY);
-        let mode = if directory { self.options.dir_mode } else { self.options.file_mode };
-        let mode = if read_only { mode & !0o222 } else { mode };
         // A server may keep small files in the directory and say that they take no room at all; programs that
         // look for holes would take such a file for one.
         let allocated = if attr.allocated == 0 { attr.size } else { attr.allocated };
+        let (perm, uid, gid) = self.permissions(ino, attr);
         let or = |time: FileTime, other: FileTime| if time == FileTime::ZERO { other } else { time };
         Attr {
             ino,
@@ -373,10 +403,11 @@ impl Filesystem {
             modified: attr.written,
             changed: or(attr.changed, attr.written),
             created: attr.created,
-            perm: (mode & 0o7777) as u16,
+            perm,
             links: if doomed { 0 } else { attr.links.max(1) },
-            uid: self.options.uid,
-            gid: self.options.gid,
+            uid,
+            gid,
+            device: attr.device,
             valid,
         }
     }

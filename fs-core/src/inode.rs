@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::error::{FsError, FsResult};
 use crate::name::RemotePath;
-use crate::remote::{FileKind, RemoteAttr};
+use crate::remote::{FileKind, RemoteAttr, SetPosix};
 
 /// An inode number. Never reused while the filesystem is mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +57,8 @@ pub(crate) struct Node {
     leased: Option<Stamp>,
     /// Since it was opened first.
     pub(crate) content: Option<Arc<Content>>,
+    /// What programs set and the server cannot keep.
+    pub(crate) made_up: SetPosix,
 }
 
 /// The order is the same each time, so that what happens in it can be played again.
@@ -241,6 +243,24 @@ impl Inodes {
         self.changed(ino);
         if let Some(node) = self.nodes.get_mut(&ino) {
             node.fresh_until = node.fresh_until.min(Instant::now());
+        }
+    }
+
+    /// The inodes that are the same file as this one, by other names, if the server numbers its files.
+    pub(crate) fn same_file(&self, ino: Ino) -> Vec<Ino> {
+        let number = |node: &Node| node.attr.map_or(0, |attr| attr.file_id);
+        let Some(wanted) = self.nodes.get(&ino).map(number).filter(|number| *number != 0) else {
+            return Vec::new();
+        };
+        let same = self.nodes.iter().filter(|(other, node)| **other != ino && number(node) == wanted);
+        same.map(|(other, _)| *other).collect()
+    }
+
+    /// What programs set and the server cannot keep.
+    pub(crate) fn make_up(&mut self, ino: Ino, change: &SetPosix) {
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            let SetPosix { mode, uid, gid } = &mut node.made_up;
+            (*mode, *uid, *gid) = (change.mode.or(*mode), change.uid.or(*uid), change.gid.or(*gid));
         }
     }
 
@@ -437,6 +457,10 @@ impl Inodes {
             if attr.links == 0 {
                 attr.links = node.attr.map_or(1, |known| known.links);
             }
+            if let Some(known) = &node.attr {
+                attr.posix = attr.posix.or(known.posix);
+                attr.device = attr.device.or(known.device);
+            }
             if node.changed <= asked && node.fresh_until <= now + ttl {
                 node.attr = Some(attr);
                 node.fresh_until = now + ttl;
@@ -501,6 +525,7 @@ impl Node {
             named: Stamp::default(),
             leased: None,
             content: None,
+            made_up: SetPosix::default(),
         }
     }
 
@@ -530,6 +555,8 @@ mod tests {
             changed: FileTime(1),
             attributes: FileAttributes::NORMAL,
             links: 1,
+            device: None,
+            posix: None,
         }
     }
 

@@ -21,6 +21,7 @@ mod fs;
 mod handle;
 mod inode;
 mod listing;
+mod lock;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 mod name;
@@ -33,15 +34,15 @@ mod tests;
 pub use content::CacheMode;
 pub use error::{FsError, FsResult, errno};
 pub use fs::{
-    Attr, Create, DirItem, Entry, Filesystem, Kernel, MountOptions, OpenFlags, OpenHints, RenameFlags,
-    SetAttrs, Space, TimeChange, WriteAt,
+    Allocation, Attr, Create, DirItem, Entry, Filesystem, Kernel, LockAsk, LockOwner, Locked, MountOptions,
+    OpenFlags, OpenHints, RenameFlags, Seek, SetAttrs, Space, Symlinks, TimeChange, WriteAt, XattrMode,
 };
 pub use handle::Fh;
 pub use inode::Ino;
 pub use name::RemotePath;
 pub use remote::{
-    Access, Caching, Cause, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Place,
-    Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult,
-    RemoteSpace, SetAttr,
+    Access, Caching, Cause, Device, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node,
+    OpenHow, Opened, Place, Posix, Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle,
+    RemoteLimits, RemoteResult, RemoteSpace, SetAttr, SetPosix,
 };
-pub use smb::SmbRemote;
+pub use smb::{SmbOptions, SmbRemote};

@@ -251,7 +251,7 @@ impl Remote for MemoryRemote {
         self.answer(answer).await
     }
 
-    async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr> {
+    async fn mkdir(&self, place: Place<'_>, _mode: u32) -> RemoteResult<RemoteAttr> {
         self.at_once(Op::Mkdir, |server| server.mkdir(self.client, place)).await
     }
 
@@ -282,7 +282,8 @@ impl Remote for MemoryRemote {
     }
 
     async fn statfs(&self) -> RemoteResult<RemoteSpace> {
-        let space = RemoteSpace { total: 1 << 40, free: 1 << 39, block_size: 4096, max_name: 255 };
+        let space =
+            RemoteSpace { total: 1 << 40, free: 1 << 39, block_size: 4096, max_name: 255, nodes: None };
         self.at_once(Op::Statfs, |_| Ok(space)).await
     }
 

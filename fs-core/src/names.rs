@@ -180,6 +180,8 @@ mod tests {
             changed: FileTime::ZERO,
             attributes: FileAttributes::NORMAL,
             links: 1,
+            device: None,
+            posix: None,
         };
         RemoteEntry { name: name.into(), attr }
     }

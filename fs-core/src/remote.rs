@@ -1,6 +1,10 @@
 //! The one door to the server: the [`Remote`] trait and the words it is spoken in.
 
+mod node;
+mod posix;
+
 use std::error::Error;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,6 +14,8 @@ use smb_proto::fscc::{FileAttributes, FileTime};
 use tokio::sync::mpsc;
 
 use crate::name::RemotePath;
+pub use node::{Device, Node};
+pub use posix::{Posix, SetPosix};
 
 /// An open file or directory, as the [`Remote`] names it.
 ///
@@ -28,7 +34,15 @@ pub enum FileKind {
     Directory,
     /// A symbolic link or junction.
     Symlink,
-    /// Anything else: a socket, a pipe, a device.
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+    /// Anything else.
     Other,
 }
 
@@ -55,6 +69,10 @@ pub struct RemoteAttr {
     pub attributes: FileAttributes,
     /// Hard links; 0 if that was not asked.
     pub links: u32,
+    /// The numbers of a device.
+    pub device: Option<Device>,
+    /// What POSIX wants to know, where the server says it.
+    pub posix: Option<Posix>,
 }
 
 /// One entry of a directory listing.
@@ -182,6 +200,8 @@ pub struct OpenHow {
     pub kind: Option<FileKind>,
     /// Give a file that this open creates the READONLY attribute; the handle may write all the same.
     pub new_read_only: bool,
+    /// The permissions of a file that this open creates, where the server keeps them.
+    pub new_mode: u32,
     /// Each write reaches stable storage before it is answered.
     pub write_through: bool,
     /// The lease to ask for.
@@ -234,6 +254,8 @@ pub struct RemoteSpace {
     pub block_size: u32,
     /// Longest name, in UTF-16 units.
     pub max_name: u32,
+    /// Files that there can be, and can be still, where the server counts them.
+    pub nodes: Option<(u64, u64)>,
 }
 
 /// The largest request the connection takes.
@@ -243,6 +265,15 @@ pub struct RemoteLimits {
     pub max_read: u32,
     /// Bytes per write.
     pub max_write: u32,
+}
+
+/// A range of a file that is locked, or to be.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LockedRange {
+    /// The bytes; they may lie beyond the end of the file.
+    pub range: Range<u64>,
+    /// No other open may read there, besides not writing.
+    pub exclusive: bool,
 }
 
 /// What a remote reports without being asked.
@@ -347,8 +378,9 @@ pub trait Remote: Send + Sync + 'static {
     /// Change what a path names, and say what it is like now. One compound on the wire.
     async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr>;
 
-    /// Create a directory; OBJECT_NAME_COLLISION if the name is taken.
-    async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr>;
+    /// Create a directory, with these permissions where the server keeps them; OBJECT_NAME_COLLISION if the name is
+    /// taken.
+    async fn mkdir(&self, place: Place<'_>, mode: u32) -> RemoteResult<RemoteAttr>;
 
     /// Delete a file or an empty directory. A file that others have open may keep its name, in state
     /// delete-pending, until they close it.
@@ -383,4 +415,103 @@ pub trait Remote: Send + Sync + 'static {
     fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
         None
     }
+
+    /// Whether the server keeps permissions and owners as POSIX has them.
+    fn is_posix(&self) -> bool {
+        false
+    }
+
+    /// Change permissions and owners, and say what it is like now.
+    async fn set_posix(&self, _place: Place<'_>, _change: &SetPosix) -> RemoteResult<RemoteAttr> {
+        unsupported()
+    }
+
+    /// Give a file another name besides; OBJECT_NAME_COLLISION if that is taken.
+    async fn link(&self, _existing: Place<'_>, _new: &RemotePath) -> RemoteResult<()> {
+        unsupported()
+    }
+
+    /// Where a symbolic link leads, with `/` between names; NOT_A_REPARSE_POINT if it is none.
+    async fn read_link(&self, _path: &RemotePath) -> RemoteResult<String> {
+        unsupported()
+    }
+
+    /// Make a symbolic link, in whichever way the server takes; NOT_SUPPORTED if it takes none.
+    async fn symlink(&self, _target: &str, _path: &RemotePath) -> RemoteResult<RemoteAttr> {
+        unsupported()
+    }
+
+    /// Make a pipe, a socket or a device; NOT_SUPPORTED if the server keeps none.
+    async fn make_node(&self, _path: &RemotePath, _node: Node) -> RemoteResult<RemoteAttr> {
+        unsupported()
+    }
+
+    /// Lock ranges of an open file for this open, all or none: LOCK_NOT_GRANTED if another open is in the way, unless
+    /// `wait`; then it takes as long as it takes. Dropping the future gives up, and leaves nothing locked.
+    async fn lock(&self, _handle: RemoteHandle, _ranges: &[LockedRange], _wait: bool) -> RemoteResult<()> {
+        unsupported()
+    }
+
+    /// Unlock ranges, each exactly as it was locked.
+    async fn unlock(&self, _handle: RemoteHandle, _ranges: &[LockedRange]) -> RemoteResult<()> {
+        unsupported()
+    }
+
+    /// The parts of a range of an open file that are not known to be holes, in order.
+    async fn allocated(&self, _handle: RemoteHandle, _range: Range<u64>) -> RemoteResult<Vec<Range<u64>>> {
+        unsupported()
+    }
+
+    /// Have a range of an open file read as zeros; with `hole` it is to take no room either.
+    async fn zero(&self, _handle: RemoteHandle, _range: Range<u64>, _hole: bool) -> RemoteResult<()> {
+        unsupported()
+    }
+
+    /// Set room aside for so many bytes of an open file, whose size does not change.
+    async fn allocate(&self, _handle: RemoteHandle, _size: u64) -> RemoteResult<()> {
+        unsupported()
+    }
+
+    /// Have the server copy `length` bytes from `source` to `target` itself: how many it did, 0 where it cannot.
+    async fn copy(
+        &self,
+        _source: RemoteHandle,
+        _from: u64,
+        _target: RemoteHandle,
+        _to: u64,
+        _length: u64,
+    ) -> RemoteResult<u64> {
+        unsupported()
+    }
+
+    /// The extended attributes of what a path names, with their values.
+    async fn attributes(&self, _place: Place<'_>) -> RemoteResult<Vec<(Bytes, Bytes)>> {
+        unsupported()
+    }
+
+    /// One extended attribute; `None` where there is none of the name.
+    async fn attribute(&self, _place: Place<'_>, _name: &[u8]) -> RemoteResult<Option<Bytes>> {
+        unsupported()
+    }
+
+    /// Set an extended attribute; an empty value removes it.
+    async fn set_attribute(&self, _place: Place<'_>, _name: &[u8], _value: &[u8]) -> RemoteResult<()> {
+        unsupported()
+    }
+
+    /// The security descriptor, as the server sends it; with `audit` the list of what is logged too.
+    async fn descriptor(&self, _place: Place<'_>, _audit: bool) -> RemoteResult<Bytes> {
+        unsupported()
+    }
+
+    /// Set the parts of the security descriptor that `descriptor` has: the list of who may do what, and with
+    /// `owner` owner and group.
+    async fn set_descriptor(&self, _place: Place<'_>, _descriptor: Bytes, _owner: bool) -> RemoteResult<()> {
+        unsupported()
+    }
+}
+
+/// What a remote says to what it cannot do.
+fn unsupported<T>() -> RemoteResult<T> {
+    Err(NtStatus::NOT_SUPPORTED.into())
 }

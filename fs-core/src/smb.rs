@@ -1,8 +1,13 @@
 //! The real [`Remote`]: a folder of a share, through `smb-client`.
 
+mod attribute;
 mod lease;
+mod posix;
+mod range;
+mod special;
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -10,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use smb_client::{
     AccessMask, Breaks, Client, ConnectionError, CreateAction, CreateDisposition, CreateOptions, Directory,
-    Error, File, Metadata, OpenOptions, SetAttributes, Share,
+    Error, File, FileTime, Manner, Metadata, OpenOptions, SetAttributes, Share,
 };
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
@@ -20,20 +25,10 @@ use lease::Leases;
 use tokio::sync::mpsc;
 
 use crate::remote::{
-    Caching, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Place, Remote, RemoteAttr,
-    RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, SetAttr,
+    Caching, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow, Opened, Place,
+    Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult,
+    RemoteSpace, SetAttr, SetPosix,
 };
-
-/// `IO_REPARSE_TAG_MOUNT_POINT` ([MS-FSCC] 2.1.2.1): a junction.
-const TAG_MOUNT_POINT: u32 = 0xA000_0003;
-/// `IO_REPARSE_TAG_SYMLINK`
-const TAG_SYMLINK: u32 = 0xA000_000C;
-/// `IO_REPARSE_TAG_NFS`: FIFOs, sockets, devices and links of an NFS server.
-const TAG_NFS: u32 = 0x8000_0014;
-/// `IO_REPARSE_TAG_LX_SYMLINK`: a link made by WSL.
-const TAG_LX_SYMLINK: u32 = 0xA000_001D;
-/// `IO_REPARSE_TAG_AF_UNIX`, `LX_FIFO`, `LX_CHR`, `LX_BLK`: made by WSL.
-const TAGS_SPECIAL: [u32; 4] = [0x8000_0023, 0x8000_0024, 0x8000_0025, 0x8000_0026];
 
 /// What every SMB server takes: a component of 255 UTF-16 units.
 const MAX_NAME: u32 = 255;
@@ -52,12 +47,30 @@ pub struct SmbRemote {
     leases: Arc<Leases>,
     /// Until somebody takes it.
     breaks: Mutex<Option<Breaks>>,
+    /// Files that stand for links are links.
+    mfsymlinks: bool,
+    /// All is opened with the semantics of POSIX.
+    posix: bool,
+    ways: special::Ways,
+}
+
+/// How a folder of a share is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SmbOptions {
+    /// Files of the form that macOS and the kernel's client (`mfsymlinks`) have for links are links, and links are
+    /// made so.
+    pub mfsymlinks: bool,
+    /// Use the SMB3 POSIX extensions where the session has them.
+    pub posix: bool,
+    /// The state of that time, which can only be read, instead of the present one.
+    pub snapshot: Option<FileTime>,
 }
 
 #[derive(Debug)]
 enum Open {
     File(Arc<File>),
-    Directory(Directory),
+    /// With its path in the share.
+    Directory(Box<Directory>, String),
 }
 
 impl SmbRemote {
@@ -65,7 +78,17 @@ impl SmbRemote {
     ///
     /// What the server takes back of leases goes to this remote from now on: there can be one for each client.
     pub fn new(client: &Client, share: Share, base: &str) -> Self {
+        Self::with(client, share, base, SmbOptions::default())
+    }
+
+    /// The same with options, which hold for all of the share's clones.
+    pub fn with(client: &Client, share: Share, base: &str, options: SmbOptions) -> Self {
+        let posix = options.posix && client.info().posix;
+        share.in_manner(Manner { posix, snapshot: options.snapshot });
         Self {
+            mfsymlinks: options.mfsymlinks,
+            posix,
+            ways: special::Ways::default(),
             leases: Arc::new(Leases::new(client.lease_key())),
             breaks: Mutex::new(client.breaks()),
             share,
@@ -101,7 +124,14 @@ impl SmbRemote {
     ) -> RemoteResult<T> {
         match &*self.open_of(handle)? {
             Open::File(file) => Ok(work(file).await?),
-            Open::Directory(_) => Err(NtStatus::FILE_IS_A_DIRECTORY.into()),
+            Open::Directory(..) => Err(NtStatus::FILE_IS_A_DIRECTORY.into()),
+        }
+    }
+
+    fn file_of(&self, handle: RemoteHandle) -> RemoteResult<Arc<File>> {
+        match &*self.open_of(handle)? {
+            Open::File(file) => Ok(file.clone()),
+            Open::Directory(..) => Err(NtStatus::FILE_IS_A_DIRECTORY.into()),
         }
     }
 }
@@ -133,17 +163,17 @@ fn attr(metadata: &Metadata) -> RemoteAttr {
         changed: metadata.changed,
         attributes: metadata.attributes,
         links: metadata.links.max(1),
+        device: None,
+        posix: None,
     }
 }
 
 /// Reparse points that a server resolves itself (deduplication, cloud tiers) are plain files.
 fn kind(metadata: &Metadata) -> FileKind {
-    if metadata.attributes.contains(FileAttributes::REPARSE_POINT) {
-        match metadata.reparse_tag {
-            TAG_MOUNT_POINT | TAG_SYMLINK | TAG_LX_SYMLINK => return FileKind::Symlink,
-            tag if tag == TAG_NFS || TAGS_SPECIAL.contains(&tag) => return FileKind::Other,
-            _ => {}
-        }
+    if metadata.attributes.contains(FileAttributes::REPARSE_POINT)
+        && let Some(kind) = special::kind_of_tag(metadata.reparse_tag)
+    {
+        return kind;
     }
     if metadata.is_dir() { FileKind::Directory } else { FileKind::File }
 }
@@ -181,6 +211,7 @@ fn open_options(how: &OpenHow) -> OpenOptions {
             Disposition::OpenOrCreate => CreateDisposition::OpenIf,
         },
         attributes: if how.new_read_only { FileAttributes::READONLY } else { FileAttributes::NORMAL },
+        posix: Some(how.new_mode),
         ..OpenOptions::existing(access)
     }
 }
@@ -188,11 +219,12 @@ fn open_options(how: &OpenHow) -> OpenOptions {
 #[async_trait]
 impl Remote for SmbRemote {
     async fn lookup(&self, path: &RemotePath) -> RemoteResult<RemoteAttr> {
-        Ok(attr(&self.share.metadata(&self.path(path)).await?))
+        self.look(&self.path(path)).await
     }
 
     async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened> {
         let mut options = open_options(how);
+        options.posix = options.posix.filter(|_| self.posix);
         options.lease = how.lease.map(|ask| self.leases.request(&ask));
         let (file, metadata) = self.share.open_with_metadata(&self.path(path), &options).await?;
         let file = Arc::new(file);
@@ -201,6 +233,7 @@ impl Remote for SmbRemote {
         // Whatever the tag says: the server followed it, or it would have refused.
         let attr = RemoteAttr {
             kind: if metadata.is_dir() { FileKind::Directory } else { FileKind::File },
+            posix: self.posix_of_open(&file, created).await,
             ..attr(&metadata)
         };
         Ok(Opened { handle: self.keep(Open::File(file)), attr, created, granted })
@@ -216,7 +249,7 @@ impl Remote for SmbRemote {
                     .await?
                     .map(|metadata| RemoteAttr { links: 0, ..attr(&metadata) }))
             }
-            Some(Open::Directory(directory)) => {
+            Some(Open::Directory(directory, _)) => {
                 directory.close().await?;
                 Ok(None)
             }
@@ -237,7 +270,11 @@ impl Remote for SmbRemote {
     }
 
     async fn attr(&self, handle: RemoteHandle) -> RemoteResult<RemoteAttr> {
-        self.on_file(handle, async |file| file.metadata().await).await.map(|metadata| attr(&metadata))
+        let file = self.file_of(handle)?;
+        if self.posix && file.posix_mode().is_some() {
+            return Ok(posix::attr(&file.posix_metadata().await?));
+        }
+        Ok(attr(&file.metadata().await?))
     }
 
     async fn set_attr_handle(&self, handle: RemoteHandle, change: &SetAttr) -> RemoteResult<RemoteAttr> {
@@ -250,13 +287,19 @@ impl Remote for SmbRemote {
     async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr> {
         let (path, set) = (self.path(place.path), changes(change));
         let modify = |lease| self.share.modify_with(&path, change.size, &set, lease);
-        Ok(attr(&self.leases.with(&place, modify).await?))
+        let attr = attr(&self.leases.with(&place, modify).await?);
+        if attr.kind == FileKind::Other {
+            self.look(&path).await
+        } else {
+            Ok(self.complete(&path, attr).await)
+        }
     }
 
-    async fn mkdir(&self, place: Place<'_>) -> RemoteResult<RemoteAttr> {
+    async fn mkdir(&self, place: Place<'_>, mode: u32) -> RemoteResult<RemoteAttr> {
         let path = self.path(place.path);
-        let create = |lease| self.share.create_dir_with(&path, lease);
-        Ok(attr(&self.leases.with(&place, create).await?))
+        let create = |lease| self.share.create_dir_posix(&path, self.posix.then_some(mode), lease);
+        let made = attr(&self.leases.with(&place, create).await?);
+        if self.posix { self.look(&path).await } else { Ok(made) }
     }
 
     async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()> {
@@ -267,6 +310,13 @@ impl Remote for SmbRemote {
             }
             _ => self.leases.with(&place, |lease| self.share.remove_file_with(&path, lease)).await,
         };
+        // A link of Windows may be one to a directory, and is one itself then.
+        if kind == FileKind::Symlink
+            && let Err(error) = &result
+            && error.status() == Some(NtStatus::FILE_IS_A_DIRECTORY)
+        {
+            return Ok(self.share.remove_dir(&path).await?);
+        }
         Ok(result?)
     }
 
@@ -283,23 +333,26 @@ impl Remote for SmbRemote {
     ) -> RemoteResult<(RemoteHandle, Granted)> {
         let mut options = OpenOptions::list();
         options.lease = lease.map(|ask| self.leases.request(&ask));
-        let file = self.share.open(&self.path(path), &options).await?;
+        let path = self.path(path);
+        let file = self.share.open(&path, &options).await?;
         let granted = match lease {
             // An oplock of a directory there is none.
             Some(_) => lease::granted_to(&file),
             None => Granted::default(),
         };
-        Ok((self.keep(Open::Directory(Directory::new(file))), granted))
+        Ok((self.keep(Open::Directory(Box::new(Directory::new(file)), path)), granted))
     }
 
     async fn next_entries(&self, handle: RemoteHandle) -> RemoteResult<Vec<RemoteEntry>> {
         let open = self.open_of(handle)?;
-        let Open::Directory(directory) = &*open else { return Err(NtStatus::NOT_A_DIRECTORY.into()) };
-        let entries = directory.next_entries().await?;
-        Ok(entries
-            .into_iter()
-            .map(|entry| RemoteEntry { attr: attr(&entry.metadata), name: entry.name })
-            .collect())
+        let Open::Directory(directory, path) = &*open else { return Err(NtStatus::NOT_A_DIRECTORY.into()) };
+        let entries = if self.posix {
+            posix::entries(directory.next_posix_entries().await?)
+        } else {
+            let entries = directory.next_entries().await?.into_iter();
+            entries.map(|entry| RemoteEntry { attr: attr(&entry.metadata), name: entry.name }).collect()
+        };
+        Ok(self.complete_all(path, entries).await)
     }
 
     async fn statfs(&self) -> RemoteResult<RemoteSpace> {
@@ -309,6 +362,7 @@ impl Remote for SmbRemote {
             free: space.available,
             block_size: u32::try_from(space.unit).unwrap_or(4096).max(512),
             max_name: MAX_NAME,
+            nodes: None,
         })
     }
 
@@ -330,5 +384,83 @@ impl Remote for SmbRemote {
     fn limits(&self) -> RemoteLimits {
         let (max_read, max_write) = self.share.limits();
         RemoteLimits { max_read, max_write }
+    }
+
+    fn is_posix(&self) -> bool {
+        self.posix
+    }
+
+    async fn set_posix(&self, place: Place<'_>, change: &SetPosix) -> RemoteResult<RemoteAttr> {
+        self.change_posix(&place, change).await
+    }
+
+    async fn link(&self, existing: Place<'_>, new: &RemotePath) -> RemoteResult<()> {
+        let (old, new) = (self.path(existing.path), self.path(new));
+        Ok(self.leases.with(&existing, |lease| self.share.hard_link_with(&old, &new, lease)).await?)
+    }
+
+    async fn read_link(&self, path: &RemotePath) -> RemoteResult<String> {
+        self.link_target(path).await
+    }
+
+    async fn symlink(&self, target: &str, path: &RemotePath) -> RemoteResult<RemoteAttr> {
+        self.make_link(target, path).await
+    }
+
+    async fn make_node(&self, path: &RemotePath, node: Node) -> RemoteResult<RemoteAttr> {
+        self.make_special(path, node).await
+    }
+
+    async fn lock(&self, handle: RemoteHandle, ranges: &[LockedRange], wait: bool) -> RemoteResult<()> {
+        self.lock_ranges(handle, ranges, wait).await
+    }
+
+    async fn unlock(&self, handle: RemoteHandle, ranges: &[LockedRange]) -> RemoteResult<()> {
+        self.unlock_ranges(handle, ranges).await
+    }
+
+    async fn allocated(&self, handle: RemoteHandle, range: Range<u64>) -> RemoteResult<Vec<Range<u64>>> {
+        let file = self.file_of(handle)?;
+        Ok(file.allocated_ranges(range.start, range.end.saturating_sub(range.start)).await?)
+    }
+
+    async fn zero(&self, handle: RemoteHandle, range: Range<u64>, hole: bool) -> RemoteResult<()> {
+        self.zero_range(handle, range, hole).await
+    }
+
+    async fn allocate(&self, handle: RemoteHandle, size: u64) -> RemoteResult<()> {
+        Ok(self.file_of(handle)?.allocate(size).await?)
+    }
+
+    async fn copy(
+        &self,
+        source: RemoteHandle,
+        from: u64,
+        target: RemoteHandle,
+        to: u64,
+        length: u64,
+    ) -> RemoteResult<u64> {
+        let (source, target) = (self.file_of(source)?, self.file_of(target)?);
+        Ok(target.copy_from(&source, from, to, length).await?)
+    }
+
+    async fn attributes(&self, place: Place<'_>) -> RemoteResult<Vec<(Bytes, Bytes)>> {
+        self.extended_attributes(&place).await
+    }
+
+    async fn attribute(&self, place: Place<'_>, name: &[u8]) -> RemoteResult<Option<Bytes>> {
+        self.extended_attribute(&place, name).await
+    }
+
+    async fn set_attribute(&self, place: Place<'_>, name: &[u8], value: &[u8]) -> RemoteResult<()> {
+        self.set_extended_attribute(&place, name, value).await
+    }
+
+    async fn descriptor(&self, place: Place<'_>, audit: bool) -> RemoteResult<Bytes> {
+        self.security_descriptor(&place, audit).await
+    }
+
+    async fn set_descriptor(&self, place: Place<'_>, descriptor: Bytes, owner: bool) -> RemoteResult<()> {
+        self.set_security_descriptor(&place, &descriptor, owner).await
     }
 }

@@ -1,5 +1,10 @@
 //! The kernel's requests, each a task.
 
+mod lock;
+mod node;
+mod range;
+mod xattr;
+
 use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
@@ -9,18 +14,22 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use fs_core::{
-    Create, DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino, RenameFlags, SetAttrs, WriteAt,
+    Create, DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino, LockOwner as Owner, RenameFlags,
+    SetAttrs, WriteAt,
 };
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags,
     IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, ReplyAttr,
     ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
-    ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow,
+    WriteFlags,
 };
 use rustix::fs::OFlags;
 use tokio::runtime::Handle;
 
 use crate::convert;
+use lock::KernelLock;
+pub(crate) use node::number;
 
 /// The largest request the kernel makes without a raised fs.fuse.max_pages_limit.
 const MAX_WRITE: u32 = 1 << 20;
@@ -105,6 +114,8 @@ impl fuser::Filesystem for Adapter {
             InitFlags::FUSE_READDIRPLUS_AUTO,
             InitFlags::FUSE_PARALLEL_DIROPS,
             InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_POSIX_LOCKS,
+            InitFlags::FUSE_FLOCK_LOCKS,
         ];
         for flag in wanted {
             if config.add_capabilities(flag).is_err() {
@@ -180,23 +191,41 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn readlink(&self, _req: &Request, _ino: INodeNo, reply: ReplyData) {
-        match self.fs.readlink() {
-            Ok(target) => reply.data(target.as_bytes()),
-            Err(error) => reply.error(refuse("readlink", &error)),
-        }
+    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
+        self.spawn(|fs| async move {
+            match fs.readlink(Ino(ino.0)).await {
+                Ok(target) => reply.data(target.as_bytes()),
+                Err(error) => reply.error(refuse("readlink", &error)),
+            }
+        });
     }
 
-    fn mknod(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, _: u32, _: u32, reply: ReplyEntry) {
-        entry("mknod", self.fs.make_other(), reply);
+    fn mknod(
+        &self,
+        _req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        let name = text!(name, reply);
+        self.make_node(parent.0, name, mode, rdev, reply);
     }
 
-    fn symlink(&self, _: &Request, _: INodeNo, _: &OsStr, _: &Path, reply: ReplyEntry) {
-        entry("symlink", self.fs.make_other(), reply);
+    fn symlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+        let (name, target) = (text!(name, reply), text!(target.as_os_str(), reply));
+        self.spawn(|fs| async move {
+            entry("symlink", fs.symlink(Ino(parent.0), &name, &target).await, reply);
+        });
     }
 
-    fn link(&self, _: &Request, _: INodeNo, _: INodeNo, _: &OsStr, reply: ReplyEntry) {
-        entry("link", self.fs.make_other(), reply);
+    fn link(&self, _req: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let name = text!(name, reply);
+        self.spawn(|fs| async move {
+            entry("link", fs.link(Ino(ino.0), Ino(parent.0), &name).await, reply);
+        });
     }
 
     fn mkdir(
@@ -204,12 +233,12 @@ impl fuser::Filesystem for Adapter {
         _req: &Request,
         parent: INodeNo,
         name: &OsStr,
-        _mode: u32,
+        mode: u32,
         _umask: u32,
         reply: ReplyEntry,
     ) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move { entry("mkdir", fs.mkdir(Ino(parent.0), &name).await, reply) });
+        self.spawn(|fs| async move { entry("mkdir", fs.mkdir(Ino(parent.0), &name, mode).await, reply) });
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -333,15 +362,14 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn flush(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        fh: FileHandle,
-        _lock_owner: LockOwner,
-        reply: ReplyEmpty,
-    ) {
-        self.spawn(|fs| async move { empty("flush", fs.flush(Fh(fh.0)).await, reply) });
+    fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
+        self.spawn(|fs| async move {
+            let fh = Fh(fh.0);
+            let flushed = fs.flush(fh).await;
+            // Whatever became of the data: the locks end.
+            let unlocked = fs.unlock_owner(fh, Owner(lock_owner.0)).await;
+            empty("flush", flushed.and(unlocked), reply);
+        });
     }
 
     fn release(
@@ -419,40 +447,123 @@ impl fuser::Filesystem for Adapter {
     fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         self.spawn(|fs| async move {
             match fs.statfs().await {
-                Ok(s) => reply.statfs(s.blocks, s.free, s.free, 0, 0, s.block_size, s.max_name, s.block_size),
+                Ok(s) => reply.statfs(
+                    s.blocks,
+                    s.free,
+                    s.free,
+                    s.nodes,
+                    s.free_nodes,
+                    s.block_size,
+                    s.max_name,
+                    s.block_size,
+                ),
                 Err(error) => reply.error(refuse("statfs", &error)),
             }
         });
     }
 
-    // To ENOSYS the kernel does without, and does not ask again: extended attributes and fallocate are
-    // EOPNOTSUPP, fsync of a directory succeeds, copying and seeking go by reading.
+    fn setxattr(
+        &self,
+        _req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        self.set_xattr(ino.0, name, value, flags, reply);
+    }
+
+    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        self.get_xattr(ino.0, name, size, reply);
+    }
+
+    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        self.list_xattrs(ino.0, size, reply);
+    }
+
+    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.remove_xattr(ino.0, name, reply);
+    }
+
+    fn getlk(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        lock_owner: LockOwner,
+        start: u64,
+        end: u64,
+        typ: i32,
+        pid: u32,
+        reply: ReplyLock,
+    ) {
+        let lock = KernelLock { fh: fh.0, owner: lock_owner.0, start, end, kind: typ, pid };
+        self.get_lock(lock, reply);
+    }
+
+    fn setlk(
+        &self,
+        req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        lock_owner: LockOwner,
+        start: u64,
+        end: u64,
+        typ: i32,
+        pid: u32,
+        sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        let lock = KernelLock { fh: fh.0, owner: lock_owner.0, start, end, kind: typ, pid };
+        self.set_lock(lock, sleep, req.pid(), reply);
+    }
+
+    fn fallocate(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        self.allocate(fh.0, offset..offset.saturating_add(length), mode, reply);
+    }
+
+    fn lseek(
+        &self,
+        _req: &Request,
+        _ino: INodeNo,
+        fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        self.seek(fh.0, offset, whence, reply);
+    }
+
+    fn copy_file_range(
+        &self,
+        _req: &Request,
+        _ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        _ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        self.copy_range((fh_in.0, offset_in), (fh_out.0, offset_out), len, reply);
+    }
+
+    // To ENOSYS the kernel does without, and does not ask again: fsync of a directory succeeds.
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn setxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: &[u8], _: i32, _: u32, reply: ReplyEmpty) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn getxattr(&self, _: &Request, _: INodeNo, _: &OsStr, _: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn listxattr(&self, _: &Request, _: INodeNo, _: u32, reply: ReplyXattr) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn removexattr(&self, _: &Request, _: INodeNo, _: &OsStr, reply: ReplyEmpty) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
-        reply.error(Errno::ENOSYS);
-    }
-
-    fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
         reply.error(Errno::ENOSYS);
     }
 
@@ -482,22 +593,6 @@ impl fuser::Filesystem for Adapter {
     ) {
         reply.error(Errno::ENOSYS);
     }
-
-    fn copy_file_range(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        _: u64,
-        _: INodeNo,
-        _: FileHandle,
-        _: u64,
-        _: u64,
-        _: CopyFileRangeFlags,
-        reply: ReplyWrite,
-    ) {
-        reply.error(Errno::ENOSYS);
-    }
 }
 
 /// Attributes for an entry that has none: its kind and number.
@@ -516,6 +611,7 @@ fn dot(item: &DirItem<'_>) -> fs_core::Attr {
         links: 1,
         uid: 0,
         gid: 0,
+        device: None,
         valid: Duration::ZERO,
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn attr(attr: &Attr) -> FileAttr {
         nlink: attr.links,
         uid: attr.uid,
         gid: attr.gid,
-        rdev: 0,
+        rdev: attr.device.map_or(0, crate::adapter::number),
         blksize: BLOCK_SIZE,
         flags: 0,
     }
@@ -35,6 +35,10 @@ pub(crate) fn kind(kind: FileKind) -> FileType {
     match kind {
         FileKind::Directory => FileType::Directory,
         FileKind::Symlink => FileType::Symlink,
+        FileKind::Fifo => FileType::NamedPipe,
+        FileKind::Socket => FileType::Socket,
+        FileKind::CharDevice => FileType::CharDevice,
+        FileKind::BlockDevice => FileType::BlockDevice,
         // What else a server has looks like a file; opening it gives the server's answer.
         _ => FileType::RegularFile,
     }

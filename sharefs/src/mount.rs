@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ArgMatches;
-use fs_core::{CacheMode, Filesystem, MountOptions, SmbRemote};
+use fs_core::{CacheMode, Filesystem, MountOptions, SmbOptions, SmbRemote, Symlinks};
 use fs_fuse::{FuseOptions, Mounted};
 use serde::{Deserialize, Serialize};
 use smb_client::wire::Dialect;
@@ -234,13 +234,19 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let source = plan.source();
-        let options = connect_options(&source, &plan.options(), plan.credentials());
+        let options =
+            connect_options(&source, &plan.options(), plan.credentials()).posix(!plan.flags.no_posix);
         let (client, share) = connect(&source, &options).await?;
+        let smb = SmbOptions {
+            mfsymlinks: plan.flags.mfsymlinks,
+            posix: !plan.flags.no_posix,
+            snapshot: plan.flags.snapshot.as_deref().and_then(smb_client::snapshot_time),
+        };
+        let remote = Arc::new(SmbRemote::with(&client, share.clone(), &source.path, smb));
         let root = share.metadata(&source.path).await.explain(&source, &source.path)?;
         if !root.is_dir() {
             bail!("{source} is a file: only directories can be mounted");
         }
-        let remote = Arc::new(SmbRemote::new(&client, share.clone(), &source.path));
         let filesystem = Arc::new(Filesystem::new(remote, mount_options(&plan.flags)));
         let fuse_options = fuse_options(plan, &source);
         let signals = Signals::new(foreground)?;
@@ -278,11 +284,14 @@ fn mount_options(flags: &MountFlags) -> MountOptions {
         gid: flags.gid.unwrap_or_else(|| rustix::process::getgid().as_raw()),
         file_mode: flags.file_mode.unwrap_or(defaults.file_mode),
         dir_mode: flags.dir_mode.unwrap_or(defaults.dir_mode),
-        read_only: flags.read_only,
+        read_only: flags.read_only || flags.snapshot.is_some(),
         attr_ttl: flags.attr_ttl.unwrap_or(defaults.attr_ttl),
         cache: flags.cache.map_or(defaults.cache, CacheMode::from),
         cache_size: flags.cache_size.unwrap_or(defaults.cache_size),
         close_timeout: flags.close_timeout.unwrap_or(defaults.close_timeout),
+        symlinks: if flags.follow_symlinks { Symlinks::Follow } else { Symlinks::Contain },
+        local_locks: flags.local_locks,
+        dynamic_permissions: flags.dynamic_permissions,
     }
 }
 
@@ -290,8 +299,9 @@ fn fuse_options(plan: &Plan, source: &Source) -> FuseOptions {
     FuseOptions {
         fsname: source.to_string(),
         allow_other: plan.flags.allow_other,
-        read_only: plan.flags.read_only,
+        read_only: plan.flags.read_only || plan.flags.snapshot.is_some(),
         no_exec: plan.flags.no_exec,
+        default_permissions: !plan.flags.no_permissions,
         ..FuseOptions::default()
     }
 }
@@ -315,7 +325,7 @@ fn record(plan: &Plan, source: &Source, info: &SessionInfo, share: &Share) -> Mo
             None => none(),
         },
         encryption,
-        read_only: plan.flags.read_only,
+        read_only: plan.flags.read_only || plan.flags.snapshot.is_some(),
         state: "ok".into(),
     }
 }

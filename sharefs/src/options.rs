@@ -67,6 +67,30 @@ const SPECS: &[Spec] = &[
     mount("cache", Some("MODE"), "strict: as the server's leases allow (default); none; loose; ro: for ever"),
     mount("cache-size", Some("SIZE"), "Memory for file data, in bytes or with K, M, G [default: 128M]"),
     mount("closetimeo", Some("SECONDS"), "How long files stay open on the server after use [default: 5]"),
+    mount(
+        "mfsymlinks",
+        None,
+        "Make and follow links as macOS and the kernel's client keep them: as small files",
+    ),
+    mount(
+        "symlinks",
+        Some("MODE"),
+        "contain: links that lead out of the share are refused (default); follow: they lead to this machine's files",
+    ),
+    mount("nobrl", None, "Locks hold on this mount only, and are not told to the server"),
+    mount("nounix", None, "Do not use the server's POSIX extensions"),
+    mount("noperm", None, "Have only the server check permissions"),
+    mount("default_permissions", None, "Have the kernel check the modes that are shown (default)"),
+    mount(
+        "dynperm",
+        None,
+        "Remember modes and owners that are set and the server cannot keep, in this mount",
+    ),
+    mount(
+        "snapshot",
+        Some("@GMT-TIME"),
+        "Mount an earlier state of the share, to read only: see sharefs snapshots",
+    ),
     mount("allow_other", None, "Let other users in (needs user_allow_other in /etc/fuse.conf)"),
 ];
 
@@ -116,19 +140,15 @@ const WITHOUT_EFFECT: &[&str] = &[
     "mapposix",
     "max_channels",
     "max_credits",
-    "mfsymlinks",
     "multichannel",
     "noacl",
-    "nobrl",
     "nohandlecache",
     "nolease",
     "nomultichannel",
-    "noperm",
     "noserverino",
     "nosharesock",
     "nosoft",
     "nostrictsync",
-    "nounix",
     "nouser_xattr",
     "persistenthandles",
     "rasize",
@@ -171,6 +191,15 @@ pub(crate) struct MountFlags {
     pub(crate) cache_size: Option<u64>,
     pub(crate) close_timeout: Option<Duration>,
     pub(crate) allow_other: bool,
+    pub(crate) mfsymlinks: bool,
+    /// Links that lead out of the share are followed.
+    pub(crate) follow_symlinks: bool,
+    pub(crate) local_locks: bool,
+    pub(crate) no_posix: bool,
+    pub(crate) no_permissions: bool,
+    pub(crate) dynamic_permissions: bool,
+    /// `@GMT-…`
+    pub(crate) snapshot: Option<String>,
 }
 
 /// `cache=`
@@ -310,6 +339,27 @@ impl RawOptions {
             "cache-size" => self.mount.cache_size = Some(size(name, value)?),
             "closetimeo" => self.mount.close_timeout = Some(seconds(name, value)?),
             "allow_other" => self.mount.allow_other = true,
+            "mfsymlinks" => self.mount.mfsymlinks = true,
+            "symlinks" => {
+                self.mount.follow_symlinks = match value {
+                    "contain" => false,
+                    "follow" => true,
+                    _ => bail!("symlinks={value} is unknown: use contain or follow"),
+                };
+            }
+            "nobrl" => self.mount.local_locks = true,
+            "nounix" => self.mount.no_posix = true,
+            "noperm" => self.mount.no_permissions = true,
+            "default_permissions" => self.mount.no_permissions = false,
+            "dynperm" => self.mount.dynamic_permissions = true,
+            "snapshot" => {
+                if smb_client::snapshot_time(value).is_none() {
+                    bail!(
+                        "snapshot={value} is not the name of a snapshot, as in sharefs snapshots: @GMT-YYYY.MM.DD-HH.MM.SS"
+                    );
+                }
+                self.mount.snapshot = Some(value.into());
+            }
             _ => bail!(unknown(name)),
         }
         Ok(())

@@ -64,7 +64,21 @@ impl Share {
     /// # Errors
     /// As [`Self::create_dir`].
     pub async fn create_dir_with(&self, path: &str, lease: PathLease) -> Result<Metadata> {
+        self.create_dir_posix(path, None, lease).await
+    }
+
+    /// The same; the directory gets these permissions where the server has them: see [`OpenOptions::posix`].
+    ///
+    /// # Errors
+    /// As [`Self::create_dir`].
+    pub async fn create_dir_posix(
+        &self,
+        path: &str,
+        mode: Option<u32>,
+        lease: PathLease,
+    ) -> Result<Metadata> {
         let options = OpenOptions {
+            posix: mode,
             disposition: CreateDisposition::Create,
             options: CreateOptions::DIRECTORY_FILE,
             ..OpenOptions::attributes()

@@ -122,7 +122,7 @@ pub use open::OpenOptions;
 pub use pool::BufferPool;
 pub use posix::{PosixEntry, PosixMetadata};
 pub use reparse::{Special, SpecialKind};
-pub use share::Share;
+pub use share::{Manner, Share};
 pub use smb_proto::auth::{Credentials, Secret};
 pub use smb_proto::conn::{ConnectionError, PeerIncompatible, PeerMisbehaved, SessionError};
 pub use smb_proto::crypto::{Cipher, SigningAlgorithm};
@@ -133,7 +133,7 @@ pub use smb_proto::wire::{
     AccessMask, CreateAction, CreateDisposition, CreateOptions, Dialect, FileId, LeaseState, ShareAccess,
 };
 pub use smb_proto::{NtStatus, wire};
-pub use snapshots::Snapshot;
+pub use snapshots::{Snapshot, snapshot_time};
 pub use streams::Stream;
 pub use transfer::{ReadStream, WriteStream};
 pub use watch::{Watch, WatchEvent, WatchFilter};

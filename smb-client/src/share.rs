@@ -1,12 +1,12 @@
 //! A share: the operations that go by path.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use smb_proto::conn::Reply;
 use smb_proto::fscc::{
-    AllInfo, AttributeTagInfo, FileAttributes, FullSizeInfo, file_class, from_bytes, volume_class,
+    AllInfo, AttributeTagInfo, FileAttributes, FileTime, FullSizeInfo, file_class, from_bytes, volume_class,
 };
 use smb_proto::wire::{
     AccessMask, CloseRequest, Empty, FileId, InfoType, QueryInfoRequest, ReadRequest, Request, Response,
@@ -39,6 +39,19 @@ pub(crate) struct ShareInner {
     pub(crate) max_transact: u32,
     name: String,
     maximal_access: AccessMask,
+    manner: OnceLock<Manner>,
+}
+
+/// The permissions of what is made with the semantics of POSIX where nobody said which.
+const USUAL_MODE: u32 = 0o755;
+
+/// What all opens of a share have in common: see [`Share::in_manner`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// As [`OpenOptions::posix`] has it; what is made gets these permissions: 0755.
+    pub posix: bool,
+    /// As [`OpenOptions::snapshot`].
+    pub snapshot: Option<FileTime>,
 }
 
 impl fmt::Debug for Share {
@@ -110,6 +123,12 @@ impl ShareInner {
 
     /// The request that opens `path`.
     pub(crate) fn create(&self, path: &str, options: &OpenOptions) -> Result<Request> {
+        let manner = self.manner.get().copied().unwrap_or_default();
+        let options = OpenOptions {
+            posix: options.posix.or_else(|| manner.posix.then_some(USUAL_MODE)),
+            snapshot: options.snapshot.or(manner.snapshot),
+            ..*options
+        };
         Ok(options.create(path, self.client.means)?)
     }
 
@@ -206,8 +225,16 @@ impl Share {
             max_transact: negotiated.max_transact,
             name: name.into(),
             maximal_access: AccessMask::from_bits_retain(tree.maximal_access),
+            manner: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Has all that this share opens from now on, by whichever method, be opened in this manner, unless a call's own
+    /// options say otherwise. Said once for the share and all its clones: a second time it has no effect, and the
+    /// answer is false.
+    pub fn in_manner(&self, manner: Manner) -> bool {
+        self.inner.manner.set(manner).is_ok()
     }
 
     /// The share's name.

@@ -57,7 +57,7 @@ impl File {
             return Err(Error::TooLarge);
         }
         let known = list.names.into_iter().filter_map(|token| {
-            let Some(time) = time_of(&token) else {
+            let Some(time) = snapshot_time(&token) else {
                 tracing::warn!(?token, "the server lists a snapshot of no time; left out");
                 return None;
             };
@@ -73,8 +73,8 @@ impl File {
     }
 }
 
-/// The time that `@GMT-YYYY.MM.DD-HH.MM.SS` names ([MS-SMB2] 2.2.32.2).
-fn time_of(token: &str) -> Option<FileTime> {
+/// The time that `@GMT-YYYY.MM.DD-HH.MM.SS` names ([MS-SMB2] 2.2.32.2): a [`Snapshot::time`].
+pub fn snapshot_time(token: &str) -> Option<FileTime> {
     let (date, time) = token.strip_prefix("@GMT-")?.split_once('-')?;
     let numbers = |text: &str, widths: [usize; 3], most: [i64; 3]| {
         let mut parts = text.split('.');
@@ -112,11 +112,11 @@ mod tests {
 
     #[test]
     fn tokens_name_times() {
-        let unix = |token| time_of(token).map(|time| time.to_unix().0);
+        let unix = |token| snapshot_time(token).map(|time| time.to_unix().0);
         assert_eq!(unix("@GMT-1970.01.01-00.00.00"), Some(0));
         assert_eq!(unix("@GMT-2000.02.29-12.34.56"), Some(951_827_696));
         assert_eq!(unix("@GMT-2026.11.22-19.26.19"), Some(1_795_375_579));
-        assert_eq!(time_of("@GMT-1601.01.01-00.00.00"), Some(FileTime(0)));
+        assert_eq!(snapshot_time("@GMT-1601.01.01-00.00.00"), Some(FileTime(0)));
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
             "@GMT-1600.12.31-23.59.59",
             "2026.01.02-03.04.05",
         ] {
-            assert_eq!(time_of(token), None, "{token}");
+            assert_eq!(snapshot_time(token), None, "{token}");
         }
     }
 }

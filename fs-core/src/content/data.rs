@@ -184,6 +184,12 @@ impl Content {
     /// One read of the server; shorter at the end of the file.
     async fn ask_for(&self, backing: &Backing, range: &Range<u64>) -> FsResult<Bytes> {
         let len = u32::try_from(range.end - range.start).unwrap_or(u32::MAX);
+        let route = self.route(backing, false);
+        let open = match &route {
+            Some(route) => Some(route.closed.read().await),
+            None => None,
+        };
+        let backing = route.as_deref().filter(|_| open.as_deref() == Some(&false)).unwrap_or(backing);
         match self.common.remote.read(backing.handle, range.start, len).await {
             Ok(mut data) => {
                 data.truncate(len as usize);
@@ -371,6 +377,13 @@ impl Content {
         };
         let chunk = self.common.remote.limits().max_write.max(1) as usize;
         let _note = Overwrite { content: self, range: offset..end };
+        let route = self.route(backing, true);
+        let open = match &route {
+            Some(route) => Some(route.closed.read().await),
+            None => None,
+        };
+        let through = backing.write_through;
+        let backing = route.as_deref().filter(|_| open.as_deref() == Some(&false)).unwrap_or(backing);
         let mut rest = data;
         let mut written = 0u32;
         while !rest.is_empty() {
@@ -384,6 +397,9 @@ impl Content {
                     break;
                 }
             }
+        }
+        if through && !backing.write_through {
+            self.common.remote.flush(backing.handle).await?;
         }
         let end = offset + u64::from(written);
         let mut state = self.state();
@@ -474,6 +490,15 @@ impl Content {
         if let Some(touched) = &mut state.touched {
             *touched = Touched { at: now(), ..*touched };
             touched.settled = false;
+        }
+    }
+
+    /// The server has written, so that the file is at least as long as this.
+    pub(crate) fn grown(&self, size: u64) {
+        let mut state = self.state();
+        state.size = state.size.map(|known| known.max(size));
+        if let Some(touched) = &mut state.touched {
+            *touched = Touched { at: now(), settled: false, ..*touched };
         }
     }
 

@@ -23,7 +23,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Backing {
     pub(crate) handle: RemoteHandle,
     pub(crate) access: Access,
-    write_through: bool,
+    pub(crate) write_through: bool,
     /// Held for reading while the handle is used; true once it is closed.
     pub(crate) closed: RwLock<bool>,
 }
@@ -224,6 +224,47 @@ impl Content {
         idle.len()
     }
 
+    /// One user more of an open that has this access: `first` if it does, or any other.
+    pub(crate) fn join_open(&self, first: &Arc<Backing>, access: Access) -> Option<Arc<Backing>> {
+        let mut state = self.state();
+        let fits = |open: &Open| {
+            let has = open.backing.access;
+            (has.read || !access.read) && (has.write || !access.write) && !open.backing.write_through
+        };
+        let opens = &mut state.opens.0;
+        let at = opens
+            .iter()
+            .position(|open| Arc::ptr_eq(&open.backing, first) && (fits(open) || access == Access::default()))
+            .or_else(|| opens.iter().position(fits))?;
+        let open = &mut opens[at];
+        open.users += 1;
+        open.idle_since = None;
+        Some(open.backing.clone())
+    }
+
+    /// Reads and writes go through this open from now on, as far as it allows them.
+    pub(crate) fn route_through(&self, backing: Option<Arc<Backing>>) {
+        self.state().route = backing;
+    }
+
+    /// The open to use instead of `backing`, if there is such a one.
+    pub(crate) fn route(&self, backing: &Backing, writing: bool) -> Option<Arc<Backing>> {
+        let route = self.state().route.clone()?;
+        let fits = if writing { route.access.write } else { route.access.read };
+        (fits && route.handle != backing.handle).then_some(route)
+    }
+
+    /// Forgets what was read, if no lease protects it.
+    pub(crate) fn forget_unleased(&self) -> bool {
+        let mut state = self.state();
+        if state.lease.caching().read {
+            return false;
+        }
+        self.forget_clean(&mut state);
+        state.known = None;
+        true
+    }
+
     /// Whether opens are kept that nobody uses.
     pub(crate) fn has_idle(&self) -> bool {
         self.state().opens.0.iter().any(|open| open.users == 0)
@@ -262,11 +303,15 @@ impl Content {
         state.was_leased = false;
     }
 
-    /// The opens that may write, or all.
+    /// The opens that may write, or all; first the one that is to be used.
     pub(crate) fn backings(&self, writing: bool) -> Vec<Arc<Backing>> {
         let state = self.state();
         let suitable = state.opens.0.iter().filter(|open| !writing || open.backing.access.write);
-        suitable.map(|open| open.backing.clone()).collect()
+        let mut backings: Vec<_> = suitable.map(|open| open.backing.clone()).collect();
+        if let Some(route) = &state.route {
+            backings.sort_by_key(|backing| !Arc::ptr_eq(backing, route));
+        }
+        backings
     }
 
     /// The server takes back all but `to`: stops keeping it, and writes what was kept. What was lost; `None` if it

@@ -156,14 +156,15 @@ impl Filesystem {
             TimeChange::Now => crate::clock::now(),
             TimeChange::At(time) => time,
         };
+        self.set_owner_and_mode(ino, change).await?;
         let request = SetAttr {
             size: change.size,
             created: change.created,
             accessed: change.accessed.map(time),
             written: change.modified.map(time),
             attributes: match change.mode {
-                Some(mode) => self.attributes_for(ino, fh, mode).await?,
-                None => None,
+                Some(mode) if !self.keeps_modes() => self.attributes_for(ino, fh, mode).await?,
+                _ => None,
             },
         };
         if request.is_empty() {
@@ -209,6 +210,8 @@ impl Filesystem {
             blocks: space.total / u64::from(block_size),
             free: space.free / u64::from(block_size),
             max_name: space.max_name,
+            nodes: space.nodes.map_or(0, |(all, _)| all),
+            free_nodes: space.nodes.map_or(0, |(_, free)| free),
         })
     }
 
@@ -264,7 +267,7 @@ impl Filesystem {
     }
 
     /// The server's opens of an inode, first that of a handle if the caller has one.
-    fn backings(&self, ino: Ino, fh: Option<Fh>, writing: bool) -> Vec<Arc<Backing>> {
+    pub(super) fn backings(&self, ino: Ino, fh: Option<Fh>, writing: bool) -> Vec<Arc<Backing>> {
         let own = fh.and_then(|fh| self.files.get(fh).ok()).filter(|file| file.ino == ino);
         let own = own.map(|file| file.backing.clone()).filter(|backing| backing.access.write || !writing);
         let all = self.inodes().content_of(ino).map(|content| content.backings(writing)).unwrap_or_default();
@@ -274,7 +277,7 @@ impl Filesystem {
     /// The attributes to set for permission bits; `None` if they already say it.
     async fn attributes_for(&self, ino: Ino, fh: Option<Fh>, mode: u32) -> FsResult<Option<FileAttributes>> {
         // READONLY on a directory marks a customised folder and protects nothing.
-        if self.inodes().node(ino)?.kind == FileKind::Directory || self.options.file_mode & 0o200 == 0 {
+        if self.inodes().node(ino)?.kind != FileKind::File || self.options.file_mode & 0o200 == 0 {
             return Ok(None);
         }
         let now = self.ask(ino, fh).await?.attributes;

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Closing, Create, Entry, Filesystem, OpenFlags, OpenHints, WriteAt, log_lost, name_taken};
+use super::{
+    Closing, Create, Entry, Filesystem, OpenFlags, OpenHints, WriteAt, is_missing, log_lost, name_taken,
+};
 use crate::content::pattern::Pattern;
 use crate::content::{CacheMode, Content, Served};
 use crate::error::{FsError, FsResult, errno};
@@ -37,9 +39,12 @@ impl Filesystem {
             (path, inodes.content(ino, &self.common)?, inodes.stamp())
         };
         let count = OpenCount { fs: self, ino };
-        let how = how(flags, Disposition::Open, false);
+        let how = how(flags, Disposition::Open, false, 0);
         let result = match content.open(&path, &how, self.parent_key(ino), self.leases()).await {
             Ok(served) => self.keep(&content, served, how.access, flags, asked).await,
+            // Who was told of the name before is to look again, and finds none or makes it: ENOENT would be the answer
+            // to somebody who wants to create it.
+            Err(error) if is_missing(&error) => Err(FsError::stale()),
             Err(error) => Err(error.into()),
         };
         match &result {
@@ -71,10 +76,11 @@ impl Filesystem {
             (inodes.path(parent)?.child(name), inodes.stamp(), inodes.reserve(), known)
         };
         let disposition = if create.exclusive { Disposition::Create } else { Disposition::OpenOrCreate };
-        let read_only = create.mode & 0o200 == 0 && self.options().file_mode & 0o200 != 0;
+        let read_only =
+            create.mode & 0o200 == 0 && self.options().file_mode & 0o200 != 0 && !self.keeps_modes();
         let key = LeaseKey(known.unwrap_or(new).0);
         let creating = self.creating(key);
-        let how = how(create.open, disposition, read_only);
+        let how = how(create.open, disposition, read_only, create.mode);
         let asked_how = OpenHow { lease: self.lease_for(key, parent), ..how };
         let opened = self.remote.open(&path, &asked_how).await.map_err(name_taken)?;
         let entered = self.enter_as(new, parent, name, opened.attr, asked).and_then(|entry| {
@@ -103,7 +109,9 @@ impl Filesystem {
         match self.keep(&content, served, how.access, create.open, asked).await {
             Ok(fh) => {
                 count.keep();
-                Ok((Entry { attr: self.presented(ino, &opened.attr) }, fh))
+                let attr = self.presented(ino, &opened.attr);
+                let made = opened.created.then_some(create.mode);
+                Ok((Entry { attr: self.make_up(attr, made) }, fh))
             }
             Err(error) => {
                 count.close().await;
@@ -217,6 +225,7 @@ impl Filesystem {
     pub async fn release(&self, fh: Fh) -> FsResult<()> {
         let file = self.files.remove(fh)?;
         let _closing = Closing::begin(&self.closing);
+        self.unlock_handle(&file, fh).await;
         let count = OpenCount { fs: self, ino: file.ino };
         if file.access.write {
             // A mapping is written back after its descriptor is closed.
@@ -367,13 +376,14 @@ impl Drop for OpenCount<'_> {
     }
 }
 
-fn how(flags: OpenFlags, disposition: Disposition, new_read_only: bool) -> OpenHow {
+fn how(flags: OpenFlags, disposition: Disposition, new_read_only: bool, new_mode: u32) -> OpenHow {
     OpenHow {
         // O_RDONLY|O_TRUNC truncates all the same, and that takes the right to write.
         access: Access { read: flags.read, write: flags.write || flags.truncate },
         disposition,
         kind: Some(FileKind::File),
         new_read_only,
+        new_mode: new_mode & 0o7777,
         write_through: flags.sync,
         lease: None,
     }

@@ -45,19 +45,20 @@ impl HiddenNames {
 }
 
 impl Filesystem {
-    /// Make a directory. Its permission bits are the mount's.
+    /// Make a directory. Its permission bits are the mount's, or `mode` where they can be kept.
     ///
     /// # Errors
     /// EEXIST; EROFS; EBUSY if a deleted directory still keeps the name; what the server says.
-    pub async fn mkdir(&self, parent: Ino, name: &str) -> FsResult<Entry> {
+    pub async fn mkdir(&self, parent: Ino, name: &str, mode: u32) -> FsResult<Entry> {
         self.writable()?;
         let name = name::checked(name)?;
         let (path, asked) = {
             let inodes = self.inodes();
             (inodes.path(parent)?.child(name), inodes.stamp())
         };
-        let attr = self.remote.mkdir(self.at(&path)).await.map_err(name_taken)?;
+        let attr = self.remote.mkdir(self.at(&path), mode).await.map_err(name_taken)?;
         let entry = self.enter(parent, name, attr, asked)?;
+        let entry = Entry { attr: self.make_up(entry.attr, Some(mode)) };
         self.inodes().changed_entry(parent);
         self.overtake(parent, name);
         Ok(entry)
@@ -130,6 +131,9 @@ impl Filesystem {
         if from == to {
             return Ok(());
         }
+        if self.two_names(source, target) {
+            return Ok(());
+        }
         // On a server that ignores case, another spelling of the source finds the source.
         if self.same_file(source, target) {
             target = None;
@@ -178,23 +182,6 @@ impl Filesystem {
         self.left(parent, name);
         self.left(new_parent, new_name);
         Ok(())
-    }
-
-    /// Symbolic links, hard links and special files are not made: EPERM, as of a filesystem without them.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn make_other(&self) -> FsResult<Entry> {
-        self.writable()?;
-        Err(FsError::local(errno::EPERM, "this filesystem makes files and directories only"))
-    }
-
-    /// The target of a symbolic link is not read in this version.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn readlink(&self) -> FsResult<Box<str>> {
-        Err(FsError::local(errno::EOPNOTSUPP, "symbolic links of the server are not read"))
     }
 
     /// Remove what was kept for open handles only.
@@ -263,6 +250,7 @@ impl Filesystem {
 
     fn gone(&self, child: Option<(Ino, FileKind)>) {
         if let Some((ino, _)) = child {
+            self.links_changed(ino);
             self.inodes().detach(ino);
         }
     }

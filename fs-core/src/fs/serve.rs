@@ -60,6 +60,8 @@ impl Filesystem {
     /// Hear the server take leases back, and close what is open for nobody, for as long as this runs; leases are asked
     /// for from now on.
     pub async fn serve(self: Arc<Self>, kernel: Arc<dyn Kernel>) {
+        // Whoever comes second is told the same things by the one who heard them.
+        let _ = self.kernel.set(kernel.clone());
         let Some(events) = self.remote.events() else { return self.tidy(&kernel).await };
         self.served.store(true, Ordering::Release);
         tokio::join!(self.clone().hear(events, kernel.clone()), self.tidy(&kernel));

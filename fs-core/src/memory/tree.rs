@@ -92,6 +92,8 @@ impl Tree {
             changed: object.changed,
             attributes: object.attributes,
             links: 1,
+            device: None,
+            posix: None,
         })
     }
 

@@ -97,7 +97,7 @@ async fn the_owners_write_bit_is_the_readonly_attribute_and_the_rest_is_accepted
     assert_eq!(fs.setattr(ino, None, &mode(0o7777)).await.unwrap().perm, 0o755);
     let owner = SetAttrs { uid: Some(0), gid: Some(0), ..SetAttrs::default() };
     assert_eq!(fs.setattr(ino, None, &owner).await.unwrap().uid, 1000);
-    let dir = fs.mkdir(Ino::ROOT, "d").await.unwrap().attr.ino;
+    let dir = fs.mkdir(Ino::ROOT, "d", 0o755).await.unwrap().attr.ino;
     assert_eq!(fs.setattr(dir, None, &mode(0o555)).await.unwrap().perm, 0o755);
 }
 
@@ -121,7 +121,7 @@ async fn a_read_only_mount_changes_nothing() {
     let found = ro.lookup(Ino::ROOT, "f").await.unwrap().attr.ino;
     assert_eq!(errno(ro.open(found, WRITE).await), e::EROFS);
     assert_eq!(errno(ro.create(Ino::ROOT, "g", &NEW).await), e::EROFS);
-    assert_eq!(errno(ro.mkdir(Ino::ROOT, "g").await), e::EROFS);
+    assert_eq!(errno(ro.mkdir(Ino::ROOT, "g", 0o755).await), e::EROFS);
     assert_eq!(errno(ro.unlink(Ino::ROOT, "f").await), e::EROFS);
     assert_eq!(errno(ro.rename(Ino::ROOT, "f", Ino::ROOT, "g", Default::default()).await), e::EROFS);
     assert_eq!(

@@ -155,7 +155,7 @@ async fn fsync_flushes_through_a_handle_that_may_write() {
 #[tokio::test]
 async fn directories_are_not_files() {
     let (_, fs) = mount();
-    let dir = fs.mkdir(Ino::ROOT, "d").await.unwrap().attr.ino;
+    let dir = fs.mkdir(Ino::ROOT, "d", 0o755).await.unwrap().attr.ino;
     assert_eq!(errno(fs.open(dir, READ).await), e::EISDIR);
     assert_eq!(errno(fs.create(Ino::ROOT, "d", &Create { exclusive: false, ..NEW }).await), e::EISDIR);
     let f = file(&fs, "f", "").await.attr.ino;

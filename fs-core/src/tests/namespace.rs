@@ -10,9 +10,9 @@ const NO_REPLACE: RenameFlags = RenameFlags { no_replace: true, other: false };
 #[tokio::test]
 async fn directories_come_and_go() {
     let (remote, fs) = mount();
-    let dir = fs.mkdir(Ino::ROOT, "Dir").await.unwrap().attr.ino;
-    assert_eq!(errno(fs.mkdir(Ino::ROOT, "Dir").await), e::EEXIST);
-    assert_eq!(errno(fs.mkdir(Ino::ROOT, "dir").await), e::EEXIST, "the server ignores case");
+    let dir = fs.mkdir(Ino::ROOT, "Dir", 0o755).await.unwrap().attr.ino;
+    assert_eq!(errno(fs.mkdir(Ino::ROOT, "Dir", 0o755).await), e::EEXIST);
+    assert_eq!(errno(fs.mkdir(Ino::ROOT, "dir", 0o755).await), e::EEXIST, "the server ignores case");
     let (_, fh) = fs.create(dir, "f", &NEW).await.unwrap();
     fs.release(fh).await.unwrap();
     assert_eq!(remote.paths(), ["Dir", "Dir/f"]);
@@ -28,10 +28,10 @@ async fn directories_come_and_go() {
 #[tokio::test]
 async fn a_directory_being_listed_can_be_removed_and_made_again() {
     let (remote, fs) = mount();
-    let dir = fs.mkdir(Ino::ROOT, "d").await.unwrap().attr.ino;
+    let dir = fs.mkdir(Ino::ROOT, "d", 0o755).await.unwrap().attr.ino;
     let fh = fs.opendir(dir).await.unwrap();
     fs.rmdir(Ino::ROOT, "d").await.unwrap();
-    fs.mkdir(Ino::ROOT, "d").await.unwrap();
+    fs.mkdir(Ino::ROOT, "d", 0o755).await.unwrap();
     fs.releasedir(fh).await.unwrap();
     assert_eq!(remote.open_handles(), 0);
 }
@@ -40,7 +40,7 @@ async fn a_directory_being_listed_can_be_removed_and_made_again() {
 async fn directories_wait_for_closes_on_their_way() {
     let (remote, fs) = mount();
     let fs = Arc::new(fs);
-    let dir = fs.mkdir(Ino::ROOT, "d").await.unwrap().attr.ino;
+    let dir = fs.mkdir(Ino::ROOT, "d", 0o755).await.unwrap().attr.ino;
     let (_, file) = fs.create(dir, "f", &NEW).await.unwrap();
     let listing = fs.opendir(dir).await.unwrap();
     remote.set_latency(Duration::from_millis(20));
@@ -91,7 +91,7 @@ async fn a_file_another_client_has_open_keeps_its_name_until_it_is_closed() {
     fs.unlink(Ino::ROOT, "f").await.unwrap();
     assert_eq!(errno(fs.lookup(Ino::ROOT, "f").await), e::ENOENT);
     assert_eq!(errno(fs.create(Ino::ROOT, "f", &NEW).await), e::EBUSY);
-    assert_eq!(errno(fs.mkdir(Ino::ROOT, "f").await), e::EBUSY);
+    assert_eq!(errno(fs.mkdir(Ino::ROOT, "f", 0o755).await), e::EBUSY);
     other.release(fh).await.unwrap();
     file(&fs, "f", "y").await;
 }
@@ -189,7 +189,7 @@ async fn only_the_case_of_a_name_can_be_changed() {
 async fn directories_replace_empty_directories_only() {
     let (remote, fs) = mount();
     for name in ["a", "b", "c"] {
-        fs.mkdir(Ino::ROOT, name).await.unwrap();
+        fs.mkdir(Ino::ROOT, name, 0o755).await.unwrap();
     }
     let c = fs.lookup(Ino::ROOT, "c").await.unwrap().attr.ino;
     let (inner, fh) = fs.create(c, "inner", &NEW).await.unwrap();
@@ -207,8 +207,11 @@ async fn directories_replace_empty_directories_only() {
 #[tokio::test]
 async fn links_and_special_files_are_refused() {
     let (_, fs) = mount();
-    assert_eq!(errno(fs.make_other()), e::EPERM);
-    assert_eq!(errno(fs.readlink()), e::EOPNOTSUPP);
+    let file = file(&fs, "file", "").await.attr.ino;
+    assert_eq!(errno(fs.link(file, Ino::ROOT, "other").await), e::EPERM);
+    assert_eq!(errno(fs.symlink(Ino::ROOT, "link", "file").await), e::EPERM);
+    assert_eq!(errno(fs.make_node(Ino::ROOT, "pipe", crate::Node::Fifo).await), e::EPERM);
+    assert_eq!(errno(fs.readlink(file).await), e::EINVAL);
 }
 
 #[tokio::test]
@@ -218,7 +221,7 @@ async fn names_that_cannot_be_are_refused_without_asking() {
     for name in ["", ".", "..", "a/b", "a\0"] {
         assert_eq!(errno(fs.lookup(Ino::ROOT, name).await), e::EINVAL);
         assert_eq!(errno(fs.create(Ino::ROOT, name, &NEW).await), e::EINVAL);
-        assert_eq!(errno(fs.mkdir(Ino::ROOT, name).await), e::EINVAL);
+        assert_eq!(errno(fs.mkdir(Ino::ROOT, name, 0o755).await), e::EINVAL);
     }
     assert_eq!(errno(fs.lookup(Ino::ROOT, &"x".repeat(300)).await), e::ENAMETOOLONG);
     assert_eq!(remote.calls(Op::Lookup) + remote.calls(Op::Open) + remote.calls(Op::Mkdir), before);

@@ -9,6 +9,8 @@ mod contract;
 mod copying;
 mod leases;
 mod lifecycle;
+mod links;
+mod locks;
 mod memory;
 mod newer;
 mod programs;

@@ -262,7 +262,7 @@ impl Machine {
         self.on_path(path, async |parent, name| match self.look(parent, name).await {
             Ok(_) => Err(e::EEXIST),
             Err(e::ENOENT) => {
-                let entry = self.fs.mkdir(parent, name).await.map_err(number)?;
+                let entry = self.fs.mkdir(parent, name, 0o755).await.map_err(number)?;
                 self.caches.entered(parent, name, &entry.attr, self.caches.before());
                 Ok(entry.attr.ino)
             }

@@ -1,0 +1,222 @@
+//! Extended attributes, and what is shown as such: DOS attributes, creation time, the security descriptor.
+
+use bytes::Bytes;
+use smb_proto::fscc::{FileAttributes, FileTime, from_bytes};
+use smb_proto::security::SecurityDescriptor;
+
+use super::Filesystem;
+use crate::error::{FsError, FsResult, errno};
+use crate::inode::Ino;
+use crate::name::RemotePath;
+use crate::remote::SetAttr;
+
+/// What programs' own attributes begin with; the server has them without.
+const USER: &str = "user.";
+/// The DOS attributes as the kernel's client shows them: 32 bits, the lowest byte first.
+const DOS_ATTRIBUTES: &str = "user.cifs.dosattrib";
+/// The creation time as the kernel's client shows it: 64 bits, hundreds of nanoseconds since 1601.
+const CREATION_TIME: &str = "user.cifs.creationtime";
+/// The security descriptor without owner (set) and list of what is logged: as the kernel's client shows it.
+const ACL: &str = "system.cifs_acl";
+/// The same with the owner when set.
+const DESCRIPTOR: &str = "system.cifs_ntsd";
+/// The same with the list of what is logged.
+const FULL_DESCRIPTOR: &str = "system.cifs_ntsd_full";
+/// Names for the same that the kernel's client has for SMB 3.
+const ACL_3: &str = "system.smb3_acl";
+const DESCRIPTOR_3: &str = "system.smb3_ntsd";
+const FULL_DESCRIPTOR_3: &str = "system.smb3_ntsd_full";
+/// The security descriptor as text.
+const SDDL: &str = "system.smb3_sddl";
+/// The DOS attributes that a set request may carry.
+const SETTABLE: u32 = 0x0000_31A7;
+
+/// What setting an extended attribute may find.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XattrMode {
+    /// It may be there or not.
+    #[default]
+    Any,
+    /// It must not be there (XATTR_CREATE).
+    Create,
+    /// It must be there (XATTR_REPLACE).
+    Replace,
+}
+
+/// What a name stands for.
+enum Name<'a> {
+    User(&'a [u8]),
+    DosAttributes,
+    CreationTime,
+    Descriptor { owner: bool, audit: bool },
+    Sddl,
+}
+
+fn understood(name: &str) -> FsResult<Name<'_>> {
+    let descriptor = |owner, audit| Ok(Name::Descriptor { owner, audit });
+    match name {
+        DOS_ATTRIBUTES => return Ok(Name::DosAttributes),
+        CREATION_TIME => return Ok(Name::CreationTime),
+        ACL | ACL_3 => return descriptor(false, false),
+        DESCRIPTOR | DESCRIPTOR_3 => return descriptor(true, false),
+        FULL_DESCRIPTOR | FULL_DESCRIPTOR_3 => return descriptor(true, true),
+        SDDL => return Ok(Name::Sddl),
+        _ => {}
+    }
+    match name.strip_prefix(USER) {
+        Some(own) if own.is_empty() || own.contains('\0') => {
+            Err(FsError::local(errno::EINVAL, "not a name of an attribute"))
+        }
+        Some(own) if own.len() > 255 => {
+            Err(FsError::local(errno::ERANGE, "the name of the attribute is too long"))
+        }
+        Some(own) => Ok(Name::User(own.as_bytes())),
+        None => Err(FsError::local(errno::EOPNOTSUPP, "SMB has no such attributes")),
+    }
+}
+
+const MISSING: FsError = FsError::local(errno::ENODATA, "there is no such attribute");
+const NOT_A_VALUE: FsError = FsError::local(errno::EINVAL, "not a value of this attribute");
+
+impl Filesystem {
+    /// The value of an extended attribute.
+    ///
+    /// # Errors
+    /// ENODATA; EOPNOTSUPP for names that SMB has no place for, and where the server has no extended attributes; what
+    /// the server says.
+    pub async fn xattr(&self, ino: Ino, name: &str) -> FsResult<Bytes> {
+        let name = understood(name)?;
+        let path = self.inodes().path(ino)?;
+        match name {
+            Name::User(name) => self.remote.attribute(self.at(&path), name).await?.ok_or(MISSING),
+            Name::DosAttributes => {
+                let attributes = self.remote.lookup(&path).await?.attributes;
+                Ok(Bytes::copy_from_slice(&attributes.bits().to_le_bytes()))
+            }
+            Name::CreationTime => {
+                let created = self.remote.lookup(&path).await?.created;
+                Ok(Bytes::copy_from_slice(&created.0.to_le_bytes()))
+            }
+            Name::Descriptor { audit, .. } => Ok(self.remote.descriptor(self.at(&path), audit).await?),
+            Name::Sddl => {
+                let raw = self.remote.descriptor(self.at(&path), false).await?;
+                let unreadable = || FsError::local(errno::EIO, "the security descriptor cannot be read");
+                let descriptor: SecurityDescriptor = from_bytes(&raw).map_err(|_| unreadable())?;
+                Ok(descriptor.to_sddl(None).map_err(|_| unreadable())?.into())
+            }
+        }
+    }
+
+    /// The names of all extended attributes that a copy should have.
+    ///
+    /// # Errors
+    /// What the server says; a server without extended attributes has none.
+    pub async fn xattrs(&self, ino: Ino) -> FsResult<Vec<String>> {
+        let path = self.inodes().path(ino)?;
+        let all = match self.remote.attributes(self.at(&path)).await.map_err(FsError::from) {
+            Ok(all) => all,
+            Err(error) if error.errno() == errno::EOPNOTSUPP => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let text = |name: &Bytes| String::from_utf8(name.to_vec()).ok().filter(|name| !name.contains('\0'));
+        let known = all.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| text(name));
+        Ok(known.filter(|name| !name.is_empty()).map(|name| format!("{USER}{name}")).collect())
+    }
+
+    /// Set an extended attribute.
+    ///
+    /// # Errors
+    /// EEXIST and ENODATA as `mode` says; EINVAL for an empty value, which SMB does not tell from none, and for a value
+    /// that the attribute cannot have; EOPNOTSUPP as [`Self::xattr`]; E2BIG; EROFS; what the server says.
+    pub async fn set_xattr(&self, ino: Ino, name: &str, value: Bytes, mode: XattrMode) -> FsResult<()> {
+        self.writable()?;
+        let name = understood(name)?;
+        let path = self.inodes().path(ino)?;
+        match name {
+            Name::User(name) => {
+                if value.is_empty() {
+                    return Err(FsError::local(errno::EINVAL, "SMB does not tell an empty value from none"));
+                }
+                if mode != XattrMode::Any {
+                    let there = self.remote.attribute(self.at(&path), name).await?.is_some();
+                    match mode {
+                        XattrMode::Create if there => {
+                            return Err(FsError::local(errno::EEXIST, "there is such an attribute"));
+                        }
+                        XattrMode::Replace if !there => return Err(MISSING),
+                        _ => {}
+                    }
+                }
+                self.remote.set_attribute(self.at(&path), name, &value).await?;
+                self.hung(ino);
+                Ok(())
+            }
+            _ if mode == XattrMode::Create => {
+                Err(FsError::local(errno::EEXIST, "every file has this attribute"))
+            }
+            Name::DosAttributes => {
+                let bits = u32::from_le_bytes(value[..].try_into().map_err(|_| NOT_A_VALUE)?);
+                let attributes = FileAttributes::from_bits_retain(bits & SETTABLE);
+                let attributes = if attributes.is_empty() { FileAttributes::NORMAL } else { attributes };
+                self.change_hung(ino, &path, SetAttr { attributes: Some(attributes), ..SetAttr::default() })
+                    .await
+            }
+            Name::CreationTime => {
+                let time = u64::from_le_bytes(value[..].try_into().map_err(|_| NOT_A_VALUE)?);
+                let created = Some(FileTime(time));
+                self.change_hung(ino, &path, SetAttr { created, ..SetAttr::default() }).await
+            }
+            Name::Descriptor { owner, .. } => {
+                self.remote.set_descriptor(self.at(&path), value, owner).await?;
+                self.hung(ino);
+                Ok(())
+            }
+            Name::Sddl => {
+                let text = std::str::from_utf8(&value).map_err(|_| NOT_A_VALUE)?;
+                let descriptor = SecurityDescriptor::from_sddl(text.trim_end_matches('\0'), None)
+                    .map_err(|_| NOT_A_VALUE)?;
+                let raw = smb_proto::fscc::to_bytes(&descriptor);
+                self.remote.set_descriptor(self.at(&path), raw, true).await?;
+                self.hung(ino);
+                Ok(())
+            }
+        }
+    }
+
+    /// Remove an extended attribute.
+    ///
+    /// # Errors
+    /// ENODATA; EOPNOTSUPP as [`Self::xattr`], and for what every file has; EROFS; what the server says.
+    pub async fn remove_xattr(&self, ino: Ino, name: &str) -> FsResult<()> {
+        self.writable()?;
+        let Name::User(name) = understood(name)? else {
+            return Err(FsError::local(errno::EOPNOTSUPP, "every file has this attribute"));
+        };
+        let path = self.inodes().path(ino)?;
+        if self.remote.attribute(self.at(&path), name).await?.is_none() {
+            return Err(MISSING);
+        }
+        self.remote.set_attribute(self.at(&path), name, &[]).await?;
+        self.hung(ino);
+        Ok(())
+    }
+
+    async fn change_hung(&self, ino: Ino, path: &RemotePath, change: SetAttr) -> FsResult<()> {
+        let asked = self.inodes().stamp();
+        let attr = self.remote.set_attr(self.at(path), &change).await?;
+        self.applied(ino, attr, asked);
+        Ok(())
+    }
+
+    /// The time of the last change is another one now.
+    fn hung(&self, ino: Ino) {
+        let place = {
+            let mut inodes = self.inodes();
+            inodes.expire(ino);
+            inodes.place(ino)
+        };
+        if let Some((parent, name)) = place {
+            self.overtake(parent, &name);
+        }
+    }
+}

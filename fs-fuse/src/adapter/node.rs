@@ -1,0 +1,55 @@
+//! Names of what is neither a file of data nor a directory.
+
+use fs_core::{Device, Ino, Node};
+use fuser::{Errno, ReplyEntry};
+use rustix::fs::FileType;
+
+use super::{Adapter, entry};
+
+/// The permissions in a mode.
+const PERMISSIONS: u32 = 0o7777;
+
+/// A device's numbers in the 32 bits that the kernel has for them here.
+pub(crate) fn device(number: u32) -> Device {
+    Device { major: (number >> 8) & 0xFFF, minor: (number & 0xFF) | ((number >> 12) & 0xF_FF00) }
+}
+
+/// The other way; what does not fit is cut.
+pub(crate) fn number(device: Device) -> u32 {
+    let Device { major, minor } = device;
+    (minor & 0xFF) | ((major & 0xFFF) << 8) | ((minor & 0xF_FF00) << 12)
+}
+
+impl Adapter {
+    pub(super) fn make_node(&self, parent: u64, name: Box<str>, mode: u32, rdev: u32, reply: ReplyEntry) {
+        let parent = Ino(parent);
+        let node = match FileType::from_raw_mode(mode) {
+            FileType::RegularFile | FileType::Unknown => {
+                return self.spawn(|fs| async move {
+                    entry("mknod", fs.make_file(parent, &name, mode & PERMISSIONS).await, reply);
+                });
+            }
+            FileType::Fifo => Node::Fifo,
+            FileType::Socket => Node::Socket,
+            FileType::CharacterDevice => Node::CharDevice(device(rdev)),
+            FileType::BlockDevice => Node::BlockDevice(device(rdev)),
+            _ => return reply.error(Errno::EINVAL),
+        };
+        self.spawn(|fs| async move { entry("mknod", fs.make_node(parent, &name, node).await, reply) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::makedev;
+
+    #[test]
+    fn a_devices_numbers_come_back() {
+        for (major, minor) in [(1, 3), (8, 0x1_0000), (0xFFF, 0xF_FFFF)] {
+            let device = Device { major, minor };
+            assert_eq!(super::device(number(device)), device);
+        }
+        assert_eq!(u64::from(number(Device { major: 8, minor: 1 })), makedev(8, 1));
+    }
+}

@@ -1,0 +1,72 @@
+//! Extended attributes.
+
+use std::ffi::OsStr;
+
+use bytes::Bytes;
+use fs_core::{FsResult, Ino, XattrMode};
+use fuser::{Errno, ReplyEmpty, ReplyXattr};
+
+use super::{Adapter, empty, refuse};
+
+/// `XATTR_CREATE` and `XATTR_REPLACE`
+const CREATE: i32 = 1;
+const REPLACE: i32 = 2;
+
+/// Names that are not text are nobody's.
+fn text(name: &OsStr) -> Option<String> {
+    name.to_str().map(str::to_owned)
+}
+
+/// An answer of a length that is asked first, and then for.
+fn sized(operation: &'static str, result: FsResult<Bytes>, size: u32, reply: ReplyXattr) {
+    match result {
+        Ok(data) if size == 0 => reply.size(u32::try_from(data.len()).unwrap_or(u32::MAX)),
+        Ok(data) if data.len() > size as usize => reply.error(Errno::ERANGE),
+        Ok(data) => reply.data(&data),
+        Err(error) => reply.error(refuse(operation, &error)),
+    }
+}
+
+impl Adapter {
+    pub(super) fn set_xattr(&self, ino: u64, name: &OsStr, value: &[u8], flags: i32, reply: ReplyEmpty) {
+        let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
+        let mode = match flags & (CREATE | REPLACE) {
+            0 => XattrMode::Any,
+            CREATE => XattrMode::Create,
+            REPLACE => XattrMode::Replace,
+            _ => return reply.error(Errno::EINVAL),
+        };
+        let value = Bytes::copy_from_slice(value);
+        self.spawn(|fs| async move {
+            empty("setxattr", fs.set_xattr(Ino(ino), &name, value, mode).await, reply);
+        });
+    }
+
+    pub(super) fn get_xattr(&self, ino: u64, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
+        // The kernel asks for it before each write; SMB has no place for it.
+        if name.starts_with("security.") || name.starts_with("trusted.") {
+            return reply.error(Errno::EOPNOTSUPP);
+        }
+        self.spawn(|fs| async move {
+            sized("getxattr", fs.xattr(Ino(ino), &name).await, size, reply);
+        });
+    }
+
+    pub(super) fn list_xattrs(&self, ino: u64, size: u32, reply: ReplyXattr) {
+        self.spawn(|fs| async move {
+            let joined = fs.xattrs(Ino(ino)).await.map(|names| {
+                let parts = names.into_iter().flat_map(|name| name.into_bytes().into_iter().chain([0]));
+                Bytes::from(parts.collect::<Vec<u8>>())
+            });
+            sized("listxattr", joined, size, reply);
+        });
+    }
+
+    pub(super) fn remove_xattr(&self, ino: u64, name: &OsStr, reply: ReplyEmpty) {
+        let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
+        self.spawn(|fs| async move {
+            empty("removexattr", fs.remove_xattr(Ino(ino), &name).await, reply);
+        });
+    }
+}
