@@ -12,6 +12,7 @@ mod lifecycle;
 mod links;
 mod locks;
 mod newer;
+mod posix;
 mod programs;
 mod secrets;
 mod semantics;
