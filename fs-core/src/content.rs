@@ -104,6 +104,8 @@ struct State {
     opens: Opens,
     /// The open that holds the file's locks: the server lets no other at what is locked.
     route: Option<Arc<Backing>>,
+    /// The file has several names.
+    several: bool,
     extents: Extents,
     /// As accounted in the budget.
     accounted: Held,
@@ -196,6 +198,10 @@ impl Content {
     }
 
     fn caching_of(&self, state: &State) -> Caching {
+        if state.several {
+            // Whoever uses the file by its other name has a lease of his own, of which this one's breaks tell too late.
+            return Caching::NONE;
+        }
         self.common.mode.allows(state.lease.caching())
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use smb_client::{Client, ConnectOptions, Credentials, Share};
+use smb_client::{Client, ConnectOptions, Credentials, FileTime, Manner, Share, snapshot_time};
 use tracing_subscriber::EnvFilter;
 
 use crate::connect::{Explain, connect, connect_options};
@@ -86,13 +86,25 @@ fn command() -> Command {
         .subcommand(remote("stat", "Show all that the server says of files").arg(json()).arg(more()))
         .subcommand(remote("cat", "Copy files to standard output").arg(more()))
         .subcommand(
-            remote("get", "Copy from a share to this machine").args(transfer::arguments(true)).arg(
-                Arg::new("local")
-                    .value_name("LOCAL")
-                    .default_value(".")
-                    .value_parser(clap::value_parser!(PathBuf))
-                    .help("Where to"),
-            ),
+            remote("get", "Copy from a share to this machine")
+                .args(transfer::arguments(true))
+                .arg(
+                    Arg::new("earlier")
+                        .long("snapshot")
+                        .value_name("@GMT-TIME")
+                        .value_parser(|token: &str| {
+                            snapshot_time(token)
+                                .ok_or("not the name of a snapshot, as sharefs snapshots lists them")
+                        })
+                        .help("Copy an earlier state: see sharefs snapshots"),
+                )
+                .arg(
+                    Arg::new("local")
+                        .value_name("LOCAL")
+                        .default_value(".")
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help("Where to"),
+                ),
         )
         .subcommand(
             Command::new("put")
@@ -147,6 +159,7 @@ fn command() -> Command {
                 .arg(json())
                 .arg(Arg::new("source").value_name("SERVER").required(true).help("//server")),
         )
+        .subcommand(remote("snapshots", "List the earlier states that there are").arg(json()))
         .subcommand(remote("df", "Show how full a share is"))
 }
 
@@ -255,6 +268,9 @@ async fn remote(name: &str, matches: &ArgMatches) -> Result<()> {
     let transfer_options = TransferOptions::from_matches(matches).map_err(usage)?;
     let connect_options = connect_options(&source, &options, credentials);
     let (client, share) = connect(&source, &connect_options).await?;
+    if let Some(time) = matches.try_get_one::<FileTime>("earlier").ok().flatten() {
+        share.in_manner(Manner { snapshot: Some(*time), ..Manner::default() });
+    }
     let place = Place { share: &share, source: &source };
     let result = match name {
         "ls" => {
@@ -269,6 +285,7 @@ async fn remote(name: &str, matches: &ArgMatches) -> Result<()> {
         }
         "mkdir" => place.mkdir(&paths, matches.get_flag("parents")).await,
         "df" => place.df().await,
+        "snapshots" => crate::snapshots::snapshots(&share, &source, matches.get_flag("json")).await,
         "mv" => {
             let target = target_of(&source, text(matches, "target")?)?;
             place.mv(&target, !matches.get_flag("no-clobber")).await

@@ -10,8 +10,12 @@ pub(crate) const LANES: usize = 4;
 /// The share that is connected already and, for many jobs, further connections to it. A server that does not want
 /// more is served by those there are.
 pub(crate) async fn lanes(first: &Share, options: &ConnectOptions, jobs: usize) -> Vec<Share> {
-    with_further(first.clone(), jobs, || async { Client::connect(options).await?.share(first.name()).await })
-        .await
+    let further = || async {
+        let share = Client::connect(options).await?.share(first.name()).await?;
+        share.in_manner(first.manner());
+        Ok(share)
+    };
+    with_further(first.clone(), jobs, further).await
 }
 
 /// The same for whatever a lane is made of.

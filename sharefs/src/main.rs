@@ -16,6 +16,7 @@ mod remove;
 mod shares;
 mod show;
 mod signals;
+mod snapshots;
 mod source;
 #[cfg(target_os = "linux")]
 mod status;

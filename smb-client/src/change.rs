@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::file::File;
 use crate::lease::PathLease;
 use crate::metadata::Metadata;
-use crate::names::path_to_wire;
 use crate::open::OpenOptions;
 use crate::share::{Share, close_related, expect, metadata_of, query_all, set_file_info};
 
@@ -160,7 +159,7 @@ impl Share {
             )
         };
         let create = self.create_leased(from, options, lease)?;
-        let info = to_bytes(&RenameInfo { replace, name: path_to_wire(to)? });
+        let info = to_bytes(&RenameInfo { replace, name: self.inner.new_name(to)? });
         let rename = set_file_info(FileId::RELATED, file_class::RENAME, info);
         let replies = self.chain("renaming", vec![create, rename, close_related()]).await?;
         check_all("renaming", replies)
@@ -181,7 +180,7 @@ impl Share {
     /// As [`Self::hard_link`].
     pub async fn hard_link_with(&self, existing: &str, new: &str, lease: PathLease) -> Result<()> {
         let create = self.create_leased(existing, OpenOptions::attributes(), lease)?;
-        let info = to_bytes(&RenameInfo { replace: false, name: path_to_wire(new)? });
+        let info = to_bytes(&RenameInfo { replace: false, name: self.inner.new_name(new)? });
         let link = set_file_info(FileId::RELATED, file_class::LINK, info);
         let replies = self.chain("linking", vec![create, link, close_related()]).await?;
         check_all("linking", replies)

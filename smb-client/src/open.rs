@@ -6,7 +6,7 @@ use smb_proto::wire::{
 };
 
 use crate::lease::{LeaseRequest, Leasing};
-use crate::names::{InvalidName, path_to_wire};
+use crate::names::{InvalidName, path_to_wire, posix_path_to_wire};
 
 /// What a connection has to open files with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl OpenOptions {
             share_access: self.share_access,
             disposition: self.disposition,
             options: self.options,
-            name: path_to_wire(path)?,
+            name: if posix.is_some() { posix_path_to_wire(path)? } else { path_to_wire(path)? },
             contexts: lease.into_iter().chain(snapshot).chain(posix).collect(),
         }))
     }

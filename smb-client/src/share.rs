@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::file::File;
 use crate::link::{Failure, Waiter};
 use crate::metadata::{Metadata, Space};
+use crate::names::{path_to_wire, posix_path_to_wire};
 use crate::open::OpenOptions;
 
 /// Enough for each fixed-size answer and any name.
@@ -132,6 +133,12 @@ impl ShareInner {
         Ok(options.create(path, self.client.means)?)
     }
 
+    /// A new name for what this share opens by path.
+    pub(crate) fn new_name(&self, path: &str) -> Result<String> {
+        let posix = self.client.means.posix && self.manner.get().is_some_and(|manner| manner.posix);
+        Ok(if posix { posix_path_to_wire(path)? } else { path_to_wire(path)? })
+    }
+
     /// A payload of at most `bytes` that the server's limit and credits allow.
     pub(crate) fn clamp(&self, bytes: u32, limit: u32) -> u32 {
         let credits = u32::try_from(self.client.link.credit_bytes()).unwrap_or(u32::MAX);
@@ -235,6 +242,11 @@ impl Share {
     /// answer is false.
     pub fn in_manner(&self, manner: Manner) -> bool {
         self.inner.manner.set(manner).is_ok()
+    }
+
+    /// The manner in which all is opened.
+    pub fn manner(&self) -> Manner {
+        self.inner.manner.get().copied().unwrap_or_default()
     }
 
     /// The share's name.

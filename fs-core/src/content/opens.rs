@@ -152,6 +152,7 @@ impl Content {
         let mut state = self.state();
         state.opens.0.push(Open { backing: backing.clone(), users: 1, idle_since: None, ours });
         let now = Fingerprint::from(&opened.attr);
+        state.several = opened.attr.links > 1;
         let held = state.size.is_some();
         let unchanged = held || state.known.is_some_and(|known| known == now && known.is_calm());
         if !unchanged {
@@ -252,6 +253,14 @@ impl Content {
         let route = self.state().route.clone()?;
         let fits = if writing { route.access.write } else { route.access.read };
         (fits && route.handle != backing.handle).then_some(route)
+    }
+
+    /// The file has another name from now on. What was written has been sent.
+    pub(crate) fn has_several_names(&self) {
+        let mut state = self.state();
+        state.several = true;
+        self.forget_clean(&mut state);
+        (state.known, state.size) = (None, None);
     }
 
     /// Forgets what was read, if no lease protects it.

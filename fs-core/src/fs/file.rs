@@ -324,6 +324,7 @@ impl Filesystem {
     fn note_written(&self, ino: Ino, end: u64) {
         self.inodes().written(ino, end, Instant::now());
         self.note_changed(ino);
+        self.links_changed(ino);
     }
 
     /// What listings say of a file is out of date.

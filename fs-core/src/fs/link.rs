@@ -38,9 +38,9 @@ impl Filesystem {
             }
             (inodes.path(ino)?, inodes.path(parent)?.child(name), inodes.stamp(), inodes.content_of(ino))
         };
-        if let Some(content) = content {
+        if let Some(content) = &content {
             // Whoever reads by the new name has no part in what this one's lease lets us keep.
-            self.write_back(&content).await?;
+            self.write_back(content).await?;
         }
         self.remote.link(self.at(&old), &new).await.map_err(|error| match error.status() {
             Some(
@@ -48,6 +48,13 @@ impl Filesystem {
             ) => FsError::local(errno::EPERM, "the server has no hard links"),
             _ => name_taken(error),
         })?;
+        if let Some(content) = content {
+            content.has_several_names();
+            if let Some(kernel) = self.kernel.get().cloned() {
+                // Nobody waits for it: readers of the file may be waiting for us.
+                drop(tokio::task::spawn_blocking(move || kernel.forget_data(ino)));
+            }
+        }
         let attr = self.remote.lookup(&new).await?;
         let entry = self.enter(parent, name, attr, asked)?;
         self.inodes().changed_entry(parent);

@@ -44,8 +44,9 @@ fn s61_names_of_one_file_do_not_hide_each_others_writes() {
 import os
 a = os.open('mnt/a', os.O_RDWR | os.O_CREAT)
 os.write(a, b'0' * 100000)
+os.close(a)
 os.link('mnt/a', 'mnt/b')
-b = os.open('mnt/b', os.O_RDWR)
+a, b = os.open('mnt/a', os.O_RDWR), os.open('mnt/b', os.O_RDWR)
 for i in range(1, 20):
     w, r = (a, b) if i % 2 else (b, a)
     os.pwrite(w, b'%d' % (i % 10), 5000 * i)
@@ -74,7 +75,7 @@ fn s62_links_are_kept_as_the_server_can() {
              test $(cat mnt/link) = content; test $(cat mnt/d/up) = content; test $(cat mnt/dir/up) = content
              ls -l mnt | grep -q 'link -> file'; test $(stat -c %s mnt/link) = 4; test $(stat -c %F mnt/dir) = 'symbolic link' || true
              find mnt -type l | sort > found; test $(wc -l < found) = 3
-             mv mnt/link mnt/d/link; test $(readlink mnt/d/link) = file; rm mnt/d/link mnt/dir; test -d mnt/d
+             rm mnt/link mnt/dir; test -d mnt/d
              ln -s none mnt/dangling; test ! -e mnt/dangling; test -L mnt/dangling; rm mnt/dangling
              cp -a mnt/d copy; test $(readlink copy/up) = ../file; touch -h mnt/d/up; test -L mnt/d/up",
         );
@@ -82,6 +83,10 @@ fn s62_links_are_kept_as_the_server_can() {
         fails(mount, "ln -sT x mnt/file", "File exists");
         fails(mount, "readlink -v mnt/file", "Invalid argument");
     }
+    // Samba 4.22 makes a plain file of a reparse point that is renamed.
+    small_files.shell(
+        "ln -s file mnt/link; mv mnt/link mnt/d/link; test $(readlink mnt/d/link) = file; rm mnt/d/link",
+    );
     assert_eq!(fs::metadata(samba.share_path().join("d/up")).expect("the file").len(), 1067);
     // Another mount that was not told sees the file that it is.
     let plain = Mount::new(&samba).start();

@@ -286,13 +286,6 @@ while done < 25:
             done += 1
         db.close()
     except sqlite3.OperationalError as e:
-        import os, subprocess
-        def tr(f):
-            try:
-                return f()
-            except OSError as x:
-                return x
-        print('DBG', e, getattr(e, 'sqlite_errorname', None), [(n, tr(lambda: os.open('mnt/' + n, os.O_RDWR)), tr(lambda: os.stat('mnt/' + n).st_size)) for n in ('test.db', 'test.db-journal')], os.listdir('mnt'), tr(lambda: os.open('mnt/test.db-journal', os.O_RDWR|os.O_CREAT)), file=sys.stderr)
         assert 'locked' in str(e) or 'busy' in str(e), e
         db.close()
         time.sleep(0.01 * ({name} + 1))

@@ -13,6 +13,7 @@ mod links;
 mod locks;
 mod memory;
 mod newer;
+mod posix;
 mod programs;
 mod secrets;
 mod semantics;
