@@ -431,6 +431,9 @@ impl Inodes {
     /// Whether an inode is certainly still where its name says: its directory's lease has been held since it was seen there.
     pub(crate) fn is_certain(&self, ino: Ino) -> bool {
         let Some(node) = self.nodes.get(&ino).filter(|node| node.attached) else { return false };
+        if ino == Ino::ROOT {
+            return true;
+        }
         let since = self.nodes.get(&node.parent).and_then(|parent| parent.leased);
         since.is_some_and(|since| node.named >= since)
     }
