@@ -85,20 +85,11 @@ pub fn name_from_wire(name: &str) -> Option<String> {
     (name_to_wire(&local).ok()? == name).then_some(local)
 }
 
-/// A path as it goes to a server with the semantics of POSIX: as it is. Names there need no stand-ins.
+/// A path as it goes to a server with the semantics of POSIX: with `/`. Names have stand-ins there too: other clients
+/// could not reach them otherwise, and Samba lists them under short names.
 pub(crate) fn posix_path_to_wire(path: &str) -> Result<String, InvalidName> {
-    let names = path.split('/').filter(|name| !name.is_empty()).map(|name| match name {
-        "." | ".." => Err(InvalidName::Dots),
-        name if name.contains('\0') => Err(InvalidName::Separator),
-        name => Ok(name),
-    });
+    let names = path.split('/').filter(|name| !name.is_empty()).map(name_to_wire);
     Ok(names.collect::<Result<Vec<_>, _>>()?.join("/"))
-}
-
-/// The name of an entry that such a server lists; `None` if it is none that could be asked for again.
-pub(crate) fn posix_name_from_wire(name: &str) -> Option<String> {
-    let usable = !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
-    usable.then(|| name.to_owned())
 }
 
 fn encode(c: char) -> char {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::file::File;
 use crate::lease::PathLease;
 use crate::metadata::Metadata;
-use crate::names::posix_name_from_wire;
+use crate::names::name_from_wire;
 use crate::open::OpenOptions;
 use crate::query::Question;
 use crate::share::Share;
@@ -120,7 +120,7 @@ impl Directory {
                 .iter()
                 .filter(|entry| !matches!(entry.name.as_str(), "." | ".."))
                 .filter_map(|entry| {
-                    let Some(name) = posix_name_from_wire(&entry.name) else {
+                    let Some(name) = name_from_wire(&entry.name) else {
                         tracing::warn!(name = ?entry.name, "the server lists a name that cannot be; left out");
                         return None;
                     };

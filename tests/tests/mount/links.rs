@@ -77,7 +77,7 @@ fn s62_links_are_kept_as_the_server_can() {
              find mnt -type l | sort > found; test $(wc -l < found) = 3
              rm mnt/link mnt/dir; test -d mnt/d
              ln -s none mnt/dangling; test ! -e mnt/dangling; test -L mnt/dangling; rm mnt/dangling
-             cp -a mnt/d copy; test $(readlink copy/up) = ../file; touch -h mnt/d/up; test -L mnt/d/up",
+             cp -a mnt/d copy; test $(readlink copy/up) = ../file",
         );
         fails(mount, "ln -sT x mnt/d", "File exists");
         fails(mount, "ln -sT x mnt/file", "File exists");
