@@ -7,7 +7,7 @@ use smb_proto::fscc::FileAttributes;
 use tokio::time::Instant;
 
 use super::{Attr, Entry, Filesystem, SetAttrs, Space, TimeChange, is_missing};
-use crate::content::{Backing, handle_gone};
+use crate::content::{Backing, CacheMode, handle_gone};
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::Fh;
 use crate::inode::{Ino, Stamp};
@@ -48,7 +48,12 @@ impl Filesystem {
             leased |= self.lease_known(ino).await;
         }
         let asked = if leased { self.inodes().stamp() } else { asked };
-        if let Some(max) = self.names.search(parent, self.options.attr_ttl, Instant::now()) {
+        // Without a lease, a name that another client has just removed would be found for a while: two programs that
+        // share a database by files that come and go would fall over it.
+        let mode = self.options.cache;
+        if (self.listings.holds(parent) || matches!(mode, CacheMode::Loose | CacheMode::ReadOnly))
+            && let Some(max) = self.names.search(parent, self.options.attr_ttl, Instant::now())
+        {
             self.list_names(parent, max).await;
             if let Some(told) = self.told(parent, name) {
                 return told;
