@@ -11,7 +11,7 @@ mod serve;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use smb_proto::NtStatus;
@@ -257,6 +257,8 @@ pub struct Filesystem {
     directory_leases: AtomicBool,
     /// Somebody hears the server take leases back: they may be asked for.
     served: AtomicBool,
+    /// Since somebody serves.
+    kernel: OnceLock<Arc<dyn Kernel>>,
     /// Keys of files that are being created, and what the server has taken back of their leases already.
     creating: Mutex<HashMap<LeaseKey, Option<serve::Break>>>,
 }
@@ -284,6 +286,7 @@ impl Filesystem {
             closing: AtomicUsize::new(0),
             directory_leases: AtomicBool::new(false),
             served: AtomicBool::new(false),
+            kernel: OnceLock::new(),
             creating: Mutex::default(),
         }
     }
