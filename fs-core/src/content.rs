@@ -6,7 +6,8 @@
 //!
 //! Locks: the inode table may be locked first and a content's state after it, never the other way round; neither is
 //! held over a request. `ordering` is shared by writes and taken alone by what depends on the size; `opening`
-//! makes opens and last closes take turns, so that a lease's end and its new beginning are told apart.
+//! makes opens and last closes take turns, so that a lease's end and its new beginning are told apart. Who takes both
+//! takes `opening` first.
 
 pub(crate) mod budget;
 mod data;
@@ -31,7 +32,7 @@ pub(crate) use extents::Held;
 use extents::{Evicted, Extents, overlap};
 pub(crate) use lease::Lease;
 use opens::Opens;
-pub(crate) use opens::{Backing, Served, handle_gone, idle_before};
+pub(crate) use opens::{Backing, Served, ask, handle_gone, idle_before};
 
 /// Ten seconds, in the steps of [`FileTime`]: more than clocks should differ.
 const CALM: u64 = 100_000_000;
@@ -135,6 +136,8 @@ struct Fetch {
     id: u64,
     range: Range<u64>,
     overtaken: bool,
+    /// Since it was sent there was something that the server did not have: where its file ended says nothing.
+    unsent: bool,
 }
 
 /// This mount wrote, and so has the say over the modification time until the file is closed on the server.

@@ -416,16 +416,16 @@ impl Inodes {
     }
 
     /// A directory's lease is no longer held: what is in it, and it itself, is to be asked for. The names and inodes of
-    /// what is in it.
-    pub(crate) fn unleased(&mut self, directory: Ino) -> Vec<(Box<str>, Ino)> {
-        let Some(node) = self.nodes.get_mut(&directory) else { return Vec::new() };
-        node.leased = None;
+    /// what is in it; `None` if it was not held before.
+    pub(crate) fn unleased(&mut self, directory: Ino) -> Option<Vec<(Box<str>, Ino)>> {
+        let node = self.nodes.get_mut(&directory)?;
+        node.leased.take()?;
         let children: Vec<_> = node.children.iter().map(|(name, ino)| (name.clone(), *ino)).collect();
         for (_, ino) in &children {
             self.expire(*ino);
         }
         self.expire(directory);
-        children
+        Some(children)
     }
 
     /// Whether an inode is certainly still where its name says: its directory's lease has been held since it was seen there.

@@ -138,10 +138,10 @@ impl Content {
             let mut whole = true;
             for (id, range, answer) in answers {
                 under_way.ids.retain(|other| *other != id);
-                let overtaken = state.end_fetch(id);
+                let fetch = state.end_fetch(id).filter(|fetch| !fetch.overtaken);
                 match answer {
-                    Ok(data) if !overtaken => {
-                        kept.extend(self.keep_answer(&mut state, &range, data));
+                    Ok(data) if let Some(fetch) = fetch => {
+                        kept.extend(self.keep_answer(&mut state, &range, data, fetch.unsent));
                     }
                     Ok(_) => whole = false,
                     Err(error) => {
@@ -164,7 +164,7 @@ impl Content {
     }
 
     /// Keeps an answer that nothing has overtaken. Where the parts begin.
-    fn keep_answer(&self, state: &mut State, range: &Range<u64>, data: Bytes) -> Vec<u64> {
+    fn keep_answer(&self, state: &mut State, range: &Range<u64>, data: Bytes, unsent: bool) -> Vec<u64> {
         let missing = (range.end - range.start).saturating_sub(data.len() as u64);
         let mut kept = state.extents.fill(range.start, &data);
         if missing > 0 {
@@ -172,7 +172,7 @@ impl Content {
                 // What lies before bytes that the server has not yet is a hole.
                 let zeros = Bytes::from(vec![0; missing as usize]);
                 kept.extend(state.extents.fill(range.start + data.len() as u64, &zeros));
-            } else if state.extents.held().dirty == 0 {
+            } else if !unsent && state.extents.held().dirty == 0 {
                 // The file is shorter than it was said to be.
                 let end = range.start + data.len() as u64;
                 state.size = state.size.map(|size| size.min(end));
@@ -269,9 +269,11 @@ impl Content {
         let kept = {
             let mut state = self.state();
             under_way.ids.clear();
-            let overtaken = state.end_fetch(id);
+            let fetch = state.end_fetch(id).filter(|fetch| !fetch.overtaken);
             let kept = match answer {
-                Ok(data) if !overtaken => self.keep_answer(&mut state, &range, data),
+                Ok(data) if let Some(fetch) = fetch => {
+                    self.keep_answer(&mut state, &range, data, fetch.unsent)
+                }
                 // Whoever needs it asks again, and is told.
                 _ => Vec::new(),
             };
@@ -300,6 +302,7 @@ impl Content {
         }
         let first = state.extents.held().dirty == 0;
         state.overtake(&(offset..end));
+        state.fetches.iter_mut().for_each(|fetch| fetch.unsent = true);
         let piece = self.piece();
         state.extents.write(offset, bytes, piece, || self.common.budget.buffer(piece));
         state.size = Some(size.max(end));
@@ -514,14 +517,15 @@ impl Content {
 impl State {
     fn begin_fetch(&mut self, range: Range<u64>) -> u64 {
         self.last_fetch += 1;
-        self.fetches.push(Fetch { id: self.last_fetch, range, overtaken: false });
+        let unsent = self.extents.held().dirty > 0;
+        self.fetches.push(Fetch { id: self.last_fetch, range, overtaken: false, unsent });
         self.last_fetch
     }
 
-    /// Whether what was asked for has changed since.
-    fn end_fetch(&mut self, id: u64) -> bool {
-        let Some(at) = self.fetches.iter().position(|fetch| fetch.id == id) else { return true };
-        self.fetches.swap_remove(at).overtaken
+    /// What became of a read since it was sent; `None` if that was noted before.
+    fn end_fetch(&mut self, id: u64) -> Option<Fetch> {
+        let at = self.fetches.iter().position(|fetch| fetch.id == id)?;
+        Some(self.fetches.swap_remove(at))
     }
 
     /// The parts of a range that nobody has asked for.

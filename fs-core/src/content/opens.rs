@@ -11,8 +11,8 @@ use super::{Content, Fingerprint};
 use crate::error::FsResult;
 use crate::name::RemotePath;
 use crate::remote::{
-    Access, Caching, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, RemoteAttr, RemoteError, RemoteHandle,
-    RemoteResult, SetAttr,
+    Access, Caching, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Remote, RemoteAttr, RemoteError,
+    RemoteHandle, RemoteResult, SetAttr,
 };
 
 /// How long the answer to a break waits for the turn to close what nobody uses.
@@ -96,27 +96,31 @@ impl Content {
         if let Some(backing) = self.reuse(how) {
             return Ok(Served { backing, unchanged: true, opened: None });
         }
+        // The size in the answer is taken for the file's: no change of ours may come between.
+        let _alone = self.ordering.write().await;
         self.state().lease.asks();
         let asking = Asking { content: self, done: false };
         let want = if leases { self.common.mode.wants() } else { Caching::NONE };
         let lease = (want != Caching::NONE).then(|| LeaseAsk { key: self.key(), want, parent });
-        let opened = self.ask(path, &OpenHow { lease, ..*how }).await;
-        let granted = opened.as_ref().ok().map(|opened| opened.granted);
+        let (opened, leased) = ask(&*self.common.remote, path, &OpenHow { lease, ..*how }).await;
+        // Who did not ask was not told what else is held.
+        let granted = opened.as_ref().ok().filter(|_| leased).map(|opened| opened.granted);
         asking.answered(granted);
         let opened = opened?;
-        let (backing, unchanged) = self.adopt(&opened, how, true);
+        let (backing, unchanged) = self.adopt(&opened, how, leased);
         Ok(Served { backing, unchanged, opened: Some(opened) })
     }
 
     /// Makes an open by name this content's. If the name led to another file than expected, the lease was asked for
-    /// under another `key`, and is not used.
-    pub(crate) fn adopt_opened(&self, opened: Opened, how: &OpenHow, key: LeaseKey) -> Served {
-        if key == self.key() {
+    /// under another `key`, or under none, and is not used.
+    pub(crate) fn adopt_opened(&self, opened: Opened, how: &OpenHow, key: Option<LeaseKey>) -> Served {
+        let ours = key == Some(self.key());
+        if ours {
             let mut state = self.state();
             state.lease.asks();
             state.lease.answered(Some(opened.granted));
         }
-        let (backing, unchanged) = self.adopt(&opened, how, key == self.key());
+        let (backing, unchanged) = self.adopt(&opened, how, ours);
         Served { backing, unchanged, opened: Some(opened) }
     }
 
@@ -130,16 +134,6 @@ impl Content {
         open.users += 1;
         open.idle_since = None;
         Some(open.backing.clone())
-    }
-
-    async fn ask(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened> {
-        match self.common.remote.open(path, how).await {
-            // The key belongs to another name by the server's book: somebody renamed the file.
-            Err(error) if how.lease.is_some() && error.is(NtStatus::INVALID_PARAMETER) => {
-                self.common.remote.open(path, &OpenHow { lease: None, ..*how }).await
-            }
-            result => result,
-        }
     }
 
     fn adopt(&self, opened: &Opened, how: &OpenHow, ours: bool) -> (Arc<Backing>, bool) {
@@ -331,6 +325,9 @@ impl Content {
             let before = self.caching_of(&state);
             let lost = state.lease.broken(to, epoch)?;
             let now = self.caching_of(&state);
+            // Whatever it was kept by.
+            let lost =
+                Caching { write: lost.write || (!now.write && state.extents.held().dirty > 0), ..lost };
             if before.read && !now.read {
                 self.forget_clean(&mut state);
                 state.known = None;
@@ -425,6 +422,21 @@ impl Content {
         if let Some(touched) = &mut state.touched {
             *touched = super::Touched { at: attr.written, shown: true, settled: true };
         }
+    }
+}
+
+/// Opens, without the lease if the server does not take its key; whether with it.
+pub(crate) async fn ask(
+    remote: &dyn Remote,
+    path: &RemotePath,
+    how: &OpenHow,
+) -> (RemoteResult<Opened>, bool) {
+    match remote.open(path, how).await {
+        // The key belongs to another name by the server's book: somebody renamed the file.
+        Err(error) if how.lease.is_some() && error.is(NtStatus::INVALID_PARAMETER) => {
+            (remote.open(path, &OpenHow { lease: None, ..*how }).await, false)
+        }
+        result => (result, how.lease.is_some()),
     }
 }
 

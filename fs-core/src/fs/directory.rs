@@ -181,7 +181,7 @@ impl Filesystem {
             tracing::debug!(ino = ino.0, %error, "closing the listing of a directory failed");
         }
         if leased && self.listings.closed(ino) {
-            self.inodes().unleased(ino);
+            self.unlease(ino);
             self.names.forget(ino);
         }
     }

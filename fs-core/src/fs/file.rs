@@ -9,7 +9,7 @@ use super::{
     Closing, Create, Entry, Filesystem, OpenFlags, OpenHints, WriteAt, is_missing, log_lost, name_taken,
 };
 use crate::content::pattern::Pattern;
-use crate::content::{CacheMode, Content, Served};
+use crate::content::{CacheMode, Content, Served, ask};
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::{Fh, OpenFile};
 use crate::inode::{Ino, Stamp};
@@ -82,7 +82,14 @@ impl Filesystem {
         let creating = self.creating(key);
         let how = how(create.open, disposition, read_only, create.mode);
         let asked_how = OpenHow { lease: self.lease_for(key, parent), ..how };
-        let opened = self.remote.open(&path, &asked_how).await.map_err(name_taken)?;
+        let before = known.and_then(|ino| self.inodes().content_of(ino));
+        // As in an open by inode.
+        let alone = match &before {
+            Some(content) => Some(content.ordering.write().await),
+            None => None,
+        };
+        let (opened, leased) = ask(&*self.remote, &path, &asked_how).await;
+        let opened = opened.map_err(name_taken)?;
         let entered = self.enter_as(new, parent, name, opened.attr, asked).and_then(|entry| {
             let mut inodes = self.inodes();
             let content = inodes.content(entry.attr.ino, &self.common)?;
@@ -102,7 +109,8 @@ impl Filesystem {
         self.overtake(parent, name);
         let ino = entry.attr.ino;
         let count = OpenCount { fs: self, ino };
-        let served = content.adopt_opened(opened, &how, key);
+        let served = content.adopt_opened(opened, &how, Some(key).filter(|_| leased));
+        drop(alone);
         if let Some(broken) = creating.broken() {
             self.break_lease(&content, key, broken).await;
         }

@@ -148,7 +148,12 @@ impl Filesystem {
                 }
                 (true, false) => return Err(FsError::local(errno::ENOTDIR, "a directory replaces no file")),
                 (false, true) => return Err(FsError::local(errno::EISDIR, "a file replaces no directory")),
-                (false, false) if target_open => hidden = Some((ino, self.move_aside(&to).await?)),
+                (false, false) if target_open => match self.move_aside(&to).await {
+                    Ok(aside) => hidden = Some((ino, aside)),
+                    // Another client has just deleted it.
+                    Err(error) if error.errno() == errno::ENOENT => {}
+                    Err(error) => return Err(error),
+                },
                 (false, false) => self.let_go(target).await,
             }
         }
@@ -181,6 +186,7 @@ impl Filesystem {
         }
         self.left(parent, name);
         self.left(new_parent, new_name);
+        self.moved_into(new_parent, new_name);
         Ok(())
     }
 

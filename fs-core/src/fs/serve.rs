@@ -60,8 +60,7 @@ impl Filesystem {
     /// Hear the server take leases back, and close what is open for nobody, for as long as this runs; leases are asked
     /// for from now on.
     pub async fn serve(self: Arc<Self>, kernel: Arc<dyn Kernel>) {
-        // Whoever comes second is told the same things by the one who heard them.
-        let _ = self.kernel.set(kernel.clone());
+        let kernel = self.kernel.get_or_init(|| kernel).clone();
         let Some(events) = self.remote.events() else { return self.tidy(&kernel).await };
         self.served.store(true, Ordering::Release);
         tokio::join!(self.clone().hear(events, kernel.clone()), self.tidy(&kernel));
@@ -84,7 +83,7 @@ impl Filesystem {
 
     async fn lease_broken(&self, key: LeaseKey, broken: Break, kernel: Arc<dyn Kernel>) {
         if let Some(handle) = self.listings.broken(Ino(key.0), broken.to, broken.epoch) {
-            return self.directory_broken(key, handle, broken, kernel).await;
+            return self.directory_broken(key, handle, broken).await;
         }
         let content = self.inodes().content_of(Ino(key.0));
         if let Some(kept) = self.locked_creating().get_mut(&key)
@@ -113,31 +112,39 @@ impl Filesystem {
         self.acknowledge(key, broken).await;
     }
 
-    async fn directory_broken(
-        &self,
-        key: LeaseKey,
-        handle: Option<RemoteHandle>,
-        broken: Break,
-        kernel: Arc<dyn Kernel>,
-    ) {
+    async fn directory_broken(&self, key: LeaseKey, handle: Option<RemoteHandle>, broken: Break) {
         let directory = Ino(key.0);
         self.names.forget(directory);
-        let children = self.inodes().unleased(directory);
-        let forget = move || {
+        self.unlease(directory);
+        if let Some(handle) = handle {
+            self.close_directory(directory, handle, true).await;
+        }
+        self.acknowledge(key, broken).await;
+    }
+
+    /// The lease of a directory is no longer held, for whatever reason: the kernel is not to believe for an hour what it
+    /// was told under it. Nobody waits for that: whoever holds the kernel's lock of the directory may wait for us.
+    pub(super) fn unlease(&self, directory: Ino) {
+        let Some(children) = self.inodes().unleased(directory) else { return };
+        let Some(kernel) = self.kernel.get().cloned() else { return };
+        drop(outside(move || {
             kernel.forget_attributes(directory);
             for (name, ino) in children {
                 kernel.forget_attributes(ino);
                 kernel.forget_name(directory, &name);
             }
-        };
-        let forgotten = outside(forget);
-        if let Some(handle) = handle {
-            self.close_directory(directory, handle, true).await;
+        }));
+    }
+
+    /// A name has been moved into a directory. The kernel believes it for as long as it did where it was: too long, if no
+    /// lease is held here.
+    pub(super) fn moved_into(&self, directory: Ino, name: &str) {
+        if self.listings.holds(directory) {
+            return;
         }
-        // Whoever holds the kernel's lock of the directory may wait for this: it goes before the kernel has forgotten.
-        self.acknowledge(key, broken).await;
-        if forgotten.await.is_err() {
-            tracing::warn!(ino = directory.0, "the kernel was not told of a directory's change");
+        if let Some(kernel) = self.kernel.get().cloned() {
+            let name = name.to_owned();
+            drop(outside(move || kernel.forget_name(directory, &name)));
         }
     }
 

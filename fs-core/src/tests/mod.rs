@@ -1,6 +1,7 @@
 //! The filesystem over the server in memory.
 
 mod attr;
+mod cache;
 mod coherence;
 mod directory;
 mod file;

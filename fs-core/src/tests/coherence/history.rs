@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::Ino;
 use crate::memory::Change;
 
 pub(super) const SETTLE: Duration = Duration::from_millis(12);
@@ -33,6 +34,9 @@ impl fmt::Debug for Span {
 #[derive(Clone, Copy)]
 pub(super) struct Span {
     pub(super) machine: usize,
+    /// The inode on that machine, if there is one: a file that another machine has renamed has a second one by its new
+    /// name, and the two know of each other what two machines do.
+    through: u64,
     start: u64,
     end: u64,
     began: Instant,
@@ -120,7 +124,7 @@ impl History {
         self.now += 1;
         let now = Instant::now();
         let (start, end) = (self.now, u64::MAX);
-        Span { machine, start, end, began: now, ended: now, changes: (changes, changes) }
+        Span { machine, through: 0, start, end, began: now, ended: now, changes: (changes, changes) }
     }
 
     pub(super) fn end(&mut self, span: Span, changes: usize) -> Span {
@@ -281,6 +285,12 @@ impl History {
         };
         // Fills a hole, if there is one.
         let soft = |event: &Event| match event.edit {
+            Edit::Write { at: from, len, .. } if at >= from && at < from + len => {
+                // It may take several requests (S7), and the file may be cut between them.
+                all.iter().any(|cut| {
+                    hard_cut(cut, at) && cut.span.start < event.span.end && event.span.start < cut.span.end
+                })
+            }
             Edit::Write { at: from, .. } => at < from,
             Edit::Size(size) => at < size,
             Edit::Append => false,
@@ -307,11 +317,8 @@ impl History {
         }
         for event in all.iter().filter(begun) {
             let end = if event.failed { u64::MAX } else { event.span.end };
-            if let Some(value) = hard(event) {
-                if !over(value, end) {
-                    possible.push(value);
-                }
-            } else if soft(event) && !full(event) && !over(Some(0), end) {
+            possible.extend(hard(event).filter(|value| !over(*value, end)));
+            if soft(event) && !full(event) && !over(Some(0), end) {
                 possible.push(Some(0));
             }
         }
@@ -323,7 +330,7 @@ impl History {
         if event.span.end >= read.span.start {
             return false;
         }
-        if event.span.machine == read.span.machine {
+        if (event.span.machine, event.span.through) == (read.span.machine, read.span.through) {
             return true;
         }
         let mut lag = if event.span.end < read.opened { SETTLE } else { EXPOSED };
@@ -335,9 +342,22 @@ impl History {
 }
 
 impl Span {
+    /// Of an inode of the machine.
+    pub(super) fn through(self, ino: Ino) -> Self {
+        Self { through: ino.0, ..self }
+    }
+
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
     pub(super) fn start(&self) -> u64 {
         self.start
     }
+}
+
+fn hard_cut(event: &Event, at: u64) -> bool {
+    matches!(event.edit, Edit::Size(size) if at >= size)
 }
 
 fn fits(seen: Seen, id: Option<u64>) -> bool {

@@ -96,11 +96,14 @@ impl Caches {
     }
 
     /// Renamed here.
-    pub(super) fn move_name(&self, from: (Ino, &str), to: (Ino, &str)) {
+    pub(super) fn move_name(&self, from: (Ino, &str), to: (Ino, &str), before: Before) {
         let mut inner = self.lock();
+        let key = (to.0, to.1.to_owned());
+        let told = inner.forgotten.get(&key).is_some_and(|at| *at > before.0);
         let moved = inner.names.remove(&(from.0, from.1.to_owned()));
         inner.names.remove(&(to.0, to.1.to_owned()));
-        inner.names.extend(moved.map(|moved| ((to.0, to.1.to_owned()), moved)));
+        // Who is to forget the new name has waited for the directory's lock.
+        inner.names.extend(moved.filter(|_| !told).map(|moved| ((to.0, to.1.to_owned()), moved)));
     }
 
     /// The size, if it is still believed.

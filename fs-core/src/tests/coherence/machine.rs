@@ -1,6 +1,7 @@
 //! One machine: a mount, and a kernel above it that does for its programs what Linux does.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -29,6 +30,8 @@ pub(super) struct Machine {
     caches: Arc<Caches>,
     locks: Mutex<HashMap<Ino, Arc<RwLock<()>>>>,
     server: JoinHandle<()>,
+    /// System calls under way.
+    pub(super) calls: AtomicUsize,
 }
 
 /// What open(2) is asked for.
@@ -56,7 +59,7 @@ impl Machine {
         let (fs, caches) = (Arc::new(fs), Arc::new(Caches::default()));
         let kernel: Arc<dyn Kernel> = caches.clone();
         let server = tokio::spawn(fs.clone().serve(kernel));
-        Self { fs, caches, locks: Mutex::default(), server }
+        Self { fs, caches, locks: Mutex::default(), server, calls: AtomicUsize::new(0) }
     }
 
     fn lock(&self, ino: Ino) -> Arc<RwLock<()>> {
@@ -71,7 +74,18 @@ impl Machine {
         }
     }
 
+    /// A name in a directory that nobody changes meanwhile.
     async fn look(&self, parent: Ino, name: &str) -> Answer<Ino> {
+        if let Some(ino) = self.caches.name(parent, name) {
+            return Ok(ino);
+        }
+        let lock = self.lock(parent);
+        let _shared = lock.read().await;
+        self.look_locked(parent, name).await
+    }
+
+    /// The same for who has locked the directory.
+    async fn look_locked(&self, parent: Ino, name: &str) -> Answer<Ino> {
         if let Some(ino) = self.caches.name(parent, name) {
             return Ok(ino);
         }
@@ -116,10 +130,19 @@ impl Machine {
 
     pub(super) async fn open(&self, path: &str, how: How) -> Answer<Fd> {
         self.on_path(path, async |parent, name| {
-            let known = self.look(parent, name).await;
+            let lock = self.lock(parent);
+            let (known, alone) = if how.create && self.caches.name(parent, name).is_none() {
+                let alone = lock.write().await;
+                (self.look_locked(parent, name).await, Some(alone))
+            } else {
+                (self.look(parent, name).await, None)
+            };
             let (ino, fh) = match known {
                 Ok(_) if how.create && how.exclusive => return Err(e::EEXIST),
-                Ok(ino) => (ino, self.fs.open(ino, how.flags()).await.map_err(number)?),
+                Ok(ino) => {
+                    drop(alone);
+                    (ino, self.fs.open(ino, how.flags()).await.map_err(number)?)
+                }
                 Err(e::ENOENT) if how.create => {
                     let create = Create { open: how.flags(), exclusive: how.exclusive, mode: 0o644 };
                     let (entry, fh) = self.fs.create(parent, name, &create).await.map_err(number)?;
@@ -158,6 +181,9 @@ impl Machine {
         if offset + u64::from(len) > self.caches.last_size(fd.ino) {
             self.size(fd).await?;
         }
+        // Pages are locked while they are read or written.
+        let lock = self.lock(fd.ino);
+        let _shared = lock.read().await;
         loop {
             let before = self.caches.before();
             let (at, count) = match self.caches.read(fd.ino, offset, len) {
@@ -245,7 +271,9 @@ impl Machine {
 
     pub(super) async fn unlink(&self, path: &str, directory: bool) -> Answer<()> {
         self.on_path(path, async |parent, name| {
-            self.look(parent, name).await?;
+            let lock = self.lock(parent);
+            let _alone = lock.write().await;
+            self.look_locked(parent, name).await?;
             let result = match directory {
                 true => self.fs.rmdir(parent, name).await.map_err(number),
                 false => self.fs.unlink(parent, name).await.map_err(number),
@@ -259,31 +287,39 @@ impl Machine {
     }
 
     pub(super) async fn mkdir(&self, path: &str) -> Answer<Ino> {
-        self.on_path(path, async |parent, name| match self.look(parent, name).await {
-            Ok(_) => Err(e::EEXIST),
-            Err(e::ENOENT) => {
-                let entry = self.fs.mkdir(parent, name, 0o755).await.map_err(number)?;
-                self.caches.entered(parent, name, &entry.attr, self.caches.before());
-                Ok(entry.attr.ino)
+        self.on_path(path, async |parent, name| {
+            let lock = self.lock(parent);
+            let _alone = lock.write().await;
+            match self.look_locked(parent, name).await {
+                Ok(_) => Err(e::EEXIST),
+                Err(e::ENOENT) => {
+                    let entry = self.fs.mkdir(parent, name, 0o755).await.map_err(number)?;
+                    self.caches.entered(parent, name, &entry.attr, self.caches.before());
+                    Ok(entry.attr.ino)
+                }
+                Err(error) => Err(error),
             }
-            Err(error) => Err(error),
         })
         .await
     }
 
     pub(super) async fn rename(&self, from: &str, to: &str, no_replace: bool) -> Answer<()> {
         self.on_path(from, async |parent, name| {
-            self.look(parent, name).await?;
             let (new_parent, new_name) = self.above(to).await?;
-            match self.look(new_parent, new_name).await {
+            let locks = (self.lock(parent.min(new_parent)), self.lock(parent.max(new_parent)));
+            let _alone = locks.0.write().await;
+            let _alone_too = if parent == new_parent { None } else { Some(locks.1.write().await) };
+            self.look_locked(parent, name).await?;
+            match self.look_locked(new_parent, new_name).await {
                 Ok(_) if no_replace => return Err(e::EEXIST),
                 Ok(_) | Err(e::ENOENT) => {}
                 Err(error) => return Err(error),
             }
             let flags = RenameFlags { no_replace, other: false };
+            let before = self.caches.before();
             let result = self.fs.rename(parent, name, new_parent, new_name, flags).await.map_err(number);
             match result {
-                Ok(()) => self.caches.move_name((parent, name), (new_parent, new_name)),
+                Ok(()) => self.caches.move_name((parent, name), (new_parent, new_name), before),
                 Err(e::ENOENT) => {
                     self.caches.drop_name(parent, name);
                     self.caches.drop_name(new_parent, new_name);
@@ -327,6 +363,8 @@ impl Machine {
                 }
                 true
             };
+            let lock = self.lock(ino);
+            let _shared = lock.read().await;
             if let Err(error) = self.fs.readdir(fh, from, true, taken).await {
                 break Err(number(error));
             }

@@ -11,8 +11,11 @@ mod regressions;
 mod script;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::memory::{MemoryServer, Random};
 use crate::{Filesystem, errno as e};
@@ -35,6 +38,8 @@ struct Run {
     history: Mutex<History>,
     /// What is open, and on which machine.
     open: Mutex<Vec<(usize, u64)>>,
+    /// When something was closed last.
+    closed: Mutex<Option<Instant>>,
 }
 
 /// A descriptor, what it leads to, and when it was asked for.
@@ -68,6 +73,7 @@ impl Run {
         if let Some(at) = open.iter().position(|other| *other == of) {
             open.swap_remove(at);
         }
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     async fn play(script: &Script, trace: bool) -> Verdict {
@@ -80,7 +86,13 @@ impl Run {
             .map(|_| Machine::new(Filesystem::new(Arc::new(server.connect()), mount.clone())))
             .collect();
         let history = History::new(mount.attr_ttl);
-        let run = Arc::new(Self { server, machines, history: Mutex::new(history), open: Mutex::default() });
+        let run = Arc::new(Self {
+            server,
+            machines,
+            history: Mutex::new(history),
+            open: Mutex::default(),
+            closed: Mutex::default(),
+        });
         tokio::task::yield_now().await;
         let count = script.steps.iter().map(|step| step.program + 1).max().unwrap_or_default();
         let mut programs = Vec::new();
@@ -189,7 +201,10 @@ impl Program {
             }
             let what = format!("{:?} on machine {}", step.act, self.machine);
             self.run.server.trace(format_args!("begins: {what}"));
+            let calls = |machine: &Machine, one: usize| machine.calls.fetch_add(one, Ordering::Relaxed);
+            calls(self.machine(), 1);
             watched(&what, self.act(step.act)).await??;
+            calls(self.machine(), usize::MAX);
             self.run.server.trace(format_args!("ends:   {what}"));
         }
         for slot in 0..SLOTS {
@@ -224,9 +239,10 @@ impl Program {
         Ok(())
     }
 
-    /// Whether anybody has something open.
-    fn busy(&self) -> bool {
-        !self.run.open().is_empty()
+    /// Whether anybody has had something open meanwhile.
+    fn busy(&self, span: Span) -> bool {
+        let closed = *self.run.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.run.open().is_empty() || closed.is_some_and(|at| at >= span.began())
     }
 
     async fn close(&mut self, slot: usize) -> Verdict {
@@ -271,7 +287,7 @@ impl Program {
             history.saw(path, span, Seen::Object(object));
         }
         if how.truncate {
-            history.resized(object, span, 0, false);
+            history.resized(object, span.through(fd.ino), 0, false);
         }
         let writer = how.write.then(|| history.may_write(object, self.machine));
         drop(history);
@@ -291,9 +307,9 @@ impl Program {
         let result = self.machine().pwrite(fd, at, &vec![byte; len]).await;
         let span = self.end(span);
         if how.append {
-            self.run.history().appended(object, span);
+            self.run.history().appended(object, span.through(fd.ino));
         } else {
-            self.run.history().wrote(object, span, at, len as u64, byte, result != Ok(len));
+            self.run.history().wrote(object, span.through(fd.ino), at, len as u64, byte, result != Ok(len));
         }
         if result == Ok(len) { Ok(()) } else { Err(format!("a write of {len} bytes: {result:?}")) }
     }
@@ -308,7 +324,7 @@ impl Program {
                 let data = self.machine().pread(fd, at, len).await;
                 let span = self.end(span);
                 let data = data.map_err(|error| format!("read: {error}"))?;
-                self.run.history().read(object, span, opened, at, len.into(), data);
+                self.run.history().read(object, span.through(fd.ino), opened, at, len.into(), data);
                 Ok(())
             }
             Act::Write { slot, at, len } => self.write(slot, at, len).await,
@@ -331,8 +347,9 @@ impl Program {
                         let recent: BTreeSet<u64> = named.filter_map(|change| change.id).collect();
                         let sure = recent.iter().eq([&object]);
                         let mut history = self.run.history();
-                        history.resized(object, span, size, !sure);
-                        recent.iter().for_each(|other| history.resized(*other, span, size, true));
+                        history.resized(object, span.through(ino), size, !sure);
+                        let others = recent.iter().filter(|other| **other != object);
+                        others.for_each(|other| history.resized(*other, span, size, true));
                         Ok(())
                     }
                     (Err(e::ENOENT), _) => self.refused(path, span, e::ENOENT),
@@ -349,7 +366,7 @@ impl Program {
                 let span = self.begin();
                 let result = self.machine().truncate(fd.ino, Some(fd), size).await;
                 let span = self.end(span);
-                self.run.history().resized(object, span, size, result.is_err());
+                self.run.history().resized(object, span.through(fd.ino), size, result.is_err());
                 result.map_err(|error| format!("ftruncate: {error}"))
             }
             Act::Sync { slot } => {
@@ -368,7 +385,7 @@ impl Program {
                 let span = self.end(span);
                 match result {
                     Ok(()) => self.run.history().made(DIRECTORY, span, Seen::Nothing),
-                    Err(e::ENOTEMPTY) if self.busy() => {}
+                    Err(e::ENOTEMPTY) if self.busy(span) => {}
                     Err(e::ENOTEMPTY) => self.run.history().saw(DIRECTORY, span, Seen::Something),
                     Err(error) => return self.refused(DIRECTORY, span, error),
                 }
@@ -385,15 +402,21 @@ impl Program {
                         let object = self.machine().fs.file_id(ino).ok_or("a file has no inode")?;
                         let mut history = self.run.history();
                         history.saw(path, span, Seen::Object(object));
-                        history.sized(object, span, size);
+                        // A name that another machine has moved leads for its time to an inode of its own, which
+                        // knows nothing of what is done through the new name.
+                        let changes = self.run.server.changes();
+                        let last = changes.iter().rev().find(|change| change.path == path);
+                        if last.is_some_and(|change| change.id == Some(object)) {
+                            history.sized(object, span.through(ino), size);
+                        }
                         Ok(())
                     }
                     Err(error) => self.refused(path, span, error),
                 }
             }
             Act::Shrink => {
-                // Only between system calls: those under way hold what they use.
-                if self.run.machines.len() > 2 {
+                // Those under way hold what they use.
+                if self.machine().calls.load(Ordering::Relaxed) == 1 {
                     self.machine().shrink();
                 }
                 Ok(())
@@ -429,7 +452,7 @@ impl Program {
                 Ok(())
             }
             // Windows replaces no file that is open.
-            Err(e::EACCES) if self.busy() => Ok(()),
+            Err(e::EACCES) if self.busy(span) => Ok(()),
             Err(e::ENOENT | e::ESTALE | e::EBUSY) if to.contains('/') || from.contains('/') => Ok(()),
             Err(e::EBUSY) => self.refused(to, span, e::EBUSY),
             Err(e::ESTALE) => Ok(()),
