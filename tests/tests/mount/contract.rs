@@ -1,6 +1,6 @@
 //! `docs/SEMANTICS.md`, sentence by sentence: a test's number is the promise's.
 //!
-//! What is not here is tested elsewhere (S17, S34, S43 and the errors of S40 by the unit tests of `fs-core`, the life of a
+//! What is not here is tested elsewhere (S60 and on in `links`, `locks` and `posix`, S17, S34, S43 and the errors of S40 by the unit tests of `fs-core`, the life of a
 //! mount in `lifecycle`, a lost server in `trouble`) or promises nothing that a test can see (S7, S26, S32, S51).
 
 use std::fs;
@@ -402,41 +402,4 @@ for call in [lambda: put('f', 'y'), lambda: os.unlink('f'), lambda: os.mkdir('d'
     refused(errno.EROFS, call)",
     );
     c.server_has("f", "x");
-}
-
-#[test]
-fn s47_s48_links_and_extended_attributes_are_refused() {
-    Contract::new().python(
-        "put('f', '')
-refused(errno.EPERM, os.symlink, 'f', 'l'); refused(errno.EPERM, os.link, 'f', 'h'); refused(errno.EPERM, os.mkfifo, 'p')
-refused(errno.EOPNOTSUPP, os.setxattr, 'f', 'user.x', b'y'); refused(errno.EOPNOTSUPP, os.getxattr, 'f', 'user.x')",
-    );
-}
-
-#[test]
-fn s49_locks_hold_among_the_programs_of_this_mount() {
-    Contract::new().python(
-        "f = open('f', 'w'); fcntl.flock(f, fcntl.LOCK_EX)
-g = open('f', 'w'); refused(errno.EAGAIN, fcntl.flock, g, fcntl.LOCK_EX | fcntl.LOCK_NB)
-f.close(); fcntl.flock(g, fcntl.LOCK_EX | fcntl.LOCK_NB)
-fcntl.lockf(g, fcntl.LOCK_EX | fcntl.LOCK_NB)
-pid = os.fork()
-if pid == 0:
-    h = open('f', 'r+')
-    try: fcntl.lockf(h, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError: os._exit(7)
-    os._exit(0)
-assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7",
-    );
-}
-
-#[test]
-fn s50_holes_are_not_told_and_copying_goes_through_here() {
-    Contract::new().python(
-        "f = os.open('f', RW|CREATE); os.ftruncate(f, 1 << 20); os.pwrite(f, b'x', 1 << 19)
-assert os.lseek(f, 0, os.SEEK_HOLE) == 1 << 20 and os.lseek(f, 0, os.SEEK_DATA) == 0
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.fallocate(f, 1, ctypes.c_long(0), ctypes.c_long(4096)) == -1 and ctypes.get_errno() == errno.EOPNOTSUPP
-g = os.open('g', RW|CREATE); assert os.copy_file_range(f, g, 1 << 20, 0, 0) > 0",
-    );
 }
