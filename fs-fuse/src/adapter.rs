@@ -1,5 +1,6 @@
 //! The kernel's requests, each a task.
 
+mod answer;
 mod lock;
 mod node;
 mod range;
@@ -13,10 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use fs_core::{
-    Create, DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino, LockOwner as Owner, RenameFlags,
-    SetAttrs, WriteAt,
-};
+use fs_core::{Create, DirItem, Fh, Filesystem, Ino, LockOwner as Owner, RenameFlags, SetAttrs, WriteAt};
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags,
     IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, ReplyAttr,
@@ -28,6 +26,7 @@ use rustix::fs::OFlags;
 use tokio::runtime::Handle;
 
 use crate::convert;
+use answer::{dot, empty, entry, hints, refuse};
 use lock::KernelLock;
 pub(crate) use node::number;
 
@@ -61,36 +60,6 @@ impl Adapter {
     {
         self.runtime.spawn(request(self.fs.clone()));
     }
-}
-
-/// The error number, after a word to the log.
-fn refuse(operation: &'static str, error: &FsError) -> Errno {
-    let errno = convert::errno(error);
-    tracing::debug!(operation, %error, errno = errno.code(), "refused");
-    errno
-}
-
-fn empty(operation: &'static str, result: FsResult<()>, reply: ReplyEmpty) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(refuse(operation, &error)),
-    }
-}
-
-fn entry(operation: &'static str, result: FsResult<Entry>, reply: ReplyEntry) {
-    match result {
-        Ok(entry) => reply.entry(&entry.attr.valid, &convert::attr(&entry.attr), GENERATION),
-        Err(error) => reply.error(refuse(operation, &error)),
-    }
-}
-
-/// What the kernel may do with an open file.
-fn hints(fs: &Filesystem, fh: Fh) -> FopenFlags {
-    let hints = fs.hints(fh).unwrap_or_default();
-    let mut flags = FopenFlags::empty();
-    flags.set(FopenFlags::FOPEN_KEEP_CACHE, hints.keep_cache);
-    flags.set(FopenFlags::FOPEN_DIRECT_IO, hints.direct);
-    flags
 }
 
 /// The name, or an error reply and return.
@@ -592,26 +561,5 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyPoll,
     ) {
         reply.error(Errno::ENOSYS);
-    }
-}
-
-/// Attributes for an entry that has none: its kind and number.
-fn dot(item: &DirItem<'_>) -> fs_core::Attr {
-    let zero = smb_proto::fscc::FileTime::ZERO;
-    fs_core::Attr {
-        ino: item.ino.unwrap_or(Ino(UNKNOWN_INO.0)),
-        kind: item.kind,
-        size: 0,
-        blocks: 0,
-        accessed: zero,
-        modified: zero,
-        changed: zero,
-        created: zero,
-        perm: 0o755,
-        links: 1,
-        uid: 0,
-        gid: 0,
-        device: None,
-        valid: Duration::ZERO,
     }
 }

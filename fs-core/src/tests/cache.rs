@@ -308,7 +308,7 @@ async fn the_server_breaks_leases_as_servers_do() {
         kind: Some(FileKind::File),
         new_read_only: false,
         write_through: false,
-        new_mode: None,
+        new_mode: 0o644,
         lease,
     };
     let mut breaks = a.events().unwrap();
