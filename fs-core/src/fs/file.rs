@@ -300,7 +300,14 @@ impl Filesystem {
                 self.close_backing(content, &backing).await;
                 return Err(FsError::stale());
             }
+            let known = self.inodes().known(ino, Instant::now());
             self.inodes().learn(ino, opened.attr, asked, Instant::now());
+            if known.is_some_and(|(attr, _)| attr.size != opened.attr.size)
+                && let Some(kernel) = self.kernel.get()
+            {
+                // It would read no farther than the size that it was told before.
+                kernel.forget_attributes(ino);
+            }
         }
         let is_new = opened.as_ref().is_some_and(|opened| opened.created);
         if flags.truncate

@@ -531,7 +531,7 @@ fn number(name: &str, or: u64) -> u64 {
 }
 
 fn play_seeds(part: u64, of: u64) {
-    let (from, count) = (number("SHAREFS_MODEL_FROM", 0), number("SHAREFS_MODEL_SEEDS", 2000));
+    let (from, count) = (number("SHAREFS_MODEL_FROM", 0), number("SHAREFS_MODEL_SEEDS", 8000));
     for seed in (from..from + count).filter(|seed| seed % of == part) {
         let script = Script::drawn(Random::new(seed).number());
         if let Err(error) = play(&script) {

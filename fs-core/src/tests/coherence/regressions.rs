@@ -330,3 +330,21 @@ fn the_kernel_hears_of_a_lease_that_the_mount_gives_up_itself() {
         ],
     );
 }
+
+#[test]
+fn an_open_tells_the_kernel_of_another_size() {
+    let world = World { seed: 979_298, machines: 2, ttl: 1000, close_timeout: 300, ..WORLD };
+    passes(
+        world,
+        &[
+            (1, 53, open("d/x", 0, "c")),
+            (1, 0, open("c", 0, "wc")),
+            (2, 282, open("c", 0, "cx")),
+            (1, 0, Act::Write { slot: 0, at: 44, len: 135 }),
+            (1, 234, Act::Read { slot: 0, at: 48, len: 242 }),
+            (2, 289, open("c", 0, "c")),
+            (2, 259, open("d/y", 1, "wt")),
+            (2, 229, Act::Read { slot: 0, at: 0, len: 256 }),
+        ],
+    );
+}
