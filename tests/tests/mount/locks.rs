@@ -326,17 +326,6 @@ fn s76_databases_stay_whole_with_writers_on_two_mounts() {
 }
 
 #[test]
-fn s77_also_with_a_log_that_is_held_by_one_at_a_time() {
-    let (_samba, one, other) = two("actimeo=60");
-    sqlite(
-        &one,
-        &other,
-        "db.execute('PRAGMA locking_mode=EXCLUSIVE'); db.execute('PRAGMA journal_mode=WAL')",
-        1,
-    );
-}
-
-#[test]
 fn s77_and_with_a_log_that_programs_of_one_mount_share() {
     let (_samba, one, _other) = two("actimeo=60");
     sqlite(&one, &one, "db.execute('PRAGMA journal_mode=WAL')", 2);
