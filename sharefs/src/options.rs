@@ -498,6 +498,8 @@ mod tests {
                 "ip" => "127.0.0.1",
                 "cache" => "strict",
                 "cache-size" => "64M",
+                "symlinks" => "contain",
+                "snapshot" => "@GMT-2026.01.02-03.04.05",
                 _ => "7",
             });
             RawOptions::default().apply(spec, value).unwrap_or_else(|e| panic!("{}: {e}", spec.name));
