@@ -139,7 +139,8 @@ impl Filesystem {
     /// A name has been moved into a directory. The kernel believes it for as long as it did where it was: too long, if no
     /// lease is held here.
     pub(super) fn moved_into(&self, directory: Ino, name: &str) {
-        if self.listings.holds(directory) {
+        // Without such leases the kernel believes nothing for long, and forgetting would give the file a new number.
+        if self.listings.holds(directory) || !self.directory_leases.load(Ordering::Relaxed) {
             return;
         }
         if let Some(kernel) = self.kernel.get().cloned() {
