@@ -222,8 +222,8 @@ impl Filesystem {
 
     /// Make what the server showed under a name an inode, with one more lookup.
     pub(super) fn enter(&self, parent: Ino, name: &str, attr: RemoteAttr, asked: Stamp) -> FsResult<Entry> {
-        let ino = self.inodes().looked_up(parent, name, attr, asked, Instant::now())?;
-        Ok(Entry { attr: self.presented(ino, &attr) })
+        let new = self.inodes().reserve();
+        self.enter_as(new, parent, name, attr, asked)
     }
 
     /// The same; a new inode gets the number `new`, which was reserved.
@@ -241,15 +241,12 @@ impl Filesystem {
 
     /// Keep the answer to our own change, and stop believing what was asked before it.
     pub(super) fn applied(&self, ino: Ino, attr: RemoteAttr, asked: Stamp) {
-        let place = {
+        {
             let mut inodes = self.inodes();
             inodes.learn(ino, attr, asked, Instant::now());
             inodes.changed(ino);
-            inodes.place(ino)
-        };
-        if let Some((parent, name)) = place {
-            self.overtake(parent, &name);
         }
+        self.note_changed(ino);
     }
 
     /// Change an inode through a handle open for writing, or by its path if there is none.

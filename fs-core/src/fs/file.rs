@@ -343,7 +343,7 @@ impl Filesystem {
     }
 
     /// What listings say of a file is out of date.
-    fn note_changed(&self, ino: Ino) {
+    pub(super) fn note_changed(&self, ino: Ino) {
         let place = self.inodes().place(ino);
         if let Some((parent, name)) = place {
             self.overtake(parent, &name);
