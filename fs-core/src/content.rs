@@ -18,6 +18,7 @@ pub(crate) mod pattern;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ pub(crate) struct Common {
     pub(crate) mode: CacheMode,
     /// How long a write may wait to be sent.
     pub(crate) flush_after: Duration,
+    /// The server lets files be kept that have been read: reading one with its open is not in vain.
+    pub(crate) reads_early: AtomicBool,
 }
 
 impl fmt::Debug for Common {

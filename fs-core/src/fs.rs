@@ -304,6 +304,7 @@ impl Filesystem {
             budget: Arc::new(Budget::new(options.cache_size)),
             mode: options.cache,
             flush_after: FLUSH_AFTER.min(options.attr_ttl.max(Duration::from_millis(50))),
+            reads_early: AtomicBool::new(true),
         });
         Self {
             remote,

@@ -217,6 +217,18 @@ impl Remote for MemoryRemote {
         self.opened(answer, |opened| opened.handle).await
     }
 
+    async fn open_and_read(
+        &self,
+        path: &RemotePath,
+        how: &OpenHow,
+        len: u32,
+    ) -> RemoteResult<(Opened, Option<Bytes>)> {
+        self.enter(Op::Open).await?;
+        let answer = self.server.open(self.client, path, how).await;
+        let answer = answer.map(|opened| (opened, self.server.read(opened.handle, 0, len).ok()));
+        self.opened(answer, |(opened, _)| opened.handle).await
+    }
+
     async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>> {
         let entered = self.enter(Op::Close).await;
         // The handle is gone whatever the answer.

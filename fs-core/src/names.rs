@@ -1,10 +1,13 @@
 //! Directories of which all names are known for a while, because they were listed whole.
 //!
 //! A program that looks at many names of a directory one by one, or makes many files in it, costs the server a search for
-//! each. One listing answers all of them: for as long as names are believed anyway, or until the directory's lease is
-//! broken. What this mount changes is taken out of what is known, and asked for.
+//! each. One listing answers all of them: until the directory's lease is broken or, where there is none, each name once
+//! within the time for which names are believed anyway. Who looks at one name again and again, as two programs do that
+//! share a database by files that come and go, is told by the server. What this mount changes is taken out of what is
+//! known, and asked for.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +16,8 @@ use tokio::time::Instant;
 use crate::inode::{Ino, Stamp};
 use crate::remote::{RemoteAttr, RemoteEntry};
 
-/// So many searches in a directory are dearer than a listing of it.
-const MANY: u32 = 12;
+/// Searches for so many names of a directory are dearer than a listing of it.
+const MANY: usize = 12;
 /// Entries that may be listed for each search that was made: what a listing costs for each is about so much less.
 const ENTRIES_PER_SEARCH: usize = 32;
 /// Directories and entries that are known at most.
@@ -28,12 +31,16 @@ pub(crate) type Known = (RemoteAttr, Stamp, Instant);
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     books: Mutex<HashMap<Ino, Book>>,
+    hasher: RandomState,
 }
 
 #[derive(Debug)]
 struct Book {
-    /// Searches by the server since the last listing, or since it was last believed.
-    searches: u32,
+    /// Names that the server was asked for since the last listing, or since it was last believed; no more are kept than
+    /// it takes. Their hashes.
+    searched: HashSet<u64>,
+    /// How many there were.
+    searches: usize,
     since: Instant,
     /// What this mount has changed while a listing is on its way.
     overtaken: Option<HashSet<String>>,
@@ -49,7 +56,20 @@ struct Listed {
     /// Until when it is believed; without, until the lease is broken.
     until: Option<Instant>,
     /// How many searches it has saved.
-    saved: u32,
+    saved: usize,
+}
+
+impl Listed {
+    /// The name, in lower case, has to be asked for from now on.
+    fn is_unknown(&mut self, name: String) {
+        self.entries.remove(&name);
+        self.unknown.insert(name);
+        if self.unknown.len() > MOST_ENTRIES {
+            // Many more than a listing may have: it is of no use any more.
+            (self.until, self.unknown) = (Some(Instant::now()), HashSet::new());
+            self.entries.clear();
+        }
+    }
 }
 
 /// What a book says of a name.
@@ -71,23 +91,31 @@ impl Names {
             book.listed = None;
             return None;
         }
+        listed.saved = listed.saved.saturating_add(1);
         let lower = name.to_lowercase();
         if listed.unknown.contains(&lower) {
             return None;
         }
-        match listed.entries.get(&lower) {
+        let word = match listed.entries.get(&lower) {
             // Without a lease somebody else may have made it a moment ago, and told of it (S21).
-            None => listed.until.is_none().then_some(Word::NotThere),
-            Some(spellings) => spellings
-                .iter()
-                .find(|(spelling, _)| **spelling == *name)
-                .map(|(_, known)| Word::There(*known)),
+            None if listed.until.is_some() => return None,
+            None => Word::NotThere,
+            Some(spellings) => {
+                let (_, known) = spellings.iter().find(|(spelling, _)| **spelling == *name)?;
+                Word::There(*known)
+            }
+        };
+        if listed.until.is_some() {
+            // Somebody else may change it, and who asks again may wait for that.
+            listed.is_unknown(lower);
         }
+        Some(word)
     }
 
     /// The server is about to be asked for one more name. If it is to be asked for all instead, how many it may say at
     /// most; then [`Self::install`] or [`Self::give_up`] must follow.
-    pub(crate) fn search(&self, directory: Ino, ttl: Duration, now: Instant) -> Option<usize> {
+    pub(crate) fn search(&self, directory: Ino, name: &str, ttl: Duration, now: Instant) -> Option<usize> {
+        let hash = self.hasher.hash_one(name);
         let mut books = self.books();
         if books.len() >= MOST_DIRECTORIES && !books.contains_key(&directory) {
             books.retain(|_, book| book.overtaken.is_some() || now.duration_since(book.since) < ttl);
@@ -95,17 +123,23 @@ impl Names {
                 return None;
             }
         }
-        let new = || Book { searches: 0, since: now, overtaken: None, listed: None };
+        let new =
+            || Book { searched: HashSet::new(), searches: 0, since: now, overtaken: None, listed: None };
         let book = books.entry(directory).or_insert_with(new);
         if now.duration_since(book.since) > ttl && book.listed.is_none() {
             (book.searches, book.since) = (book.searches / 2, now);
+            book.searched.clear();
         }
-        book.searches = book.searches.saturating_add(1);
+        // What is searched for over and over is no reason to list the rest.
+        if book.searched.len() >= MANY || book.searched.insert(hash) {
+            book.searches = book.searches.saturating_add(1);
+        }
         if book.searches < MANY || book.overtaken.is_some() || book.listed.is_some() || ttl.is_zero() {
             return None;
         }
         book.overtaken = Some(HashSet::new());
-        Some((book.searches as usize).saturating_mul(ENTRIES_PER_SEARCH).min(MOST_ENTRIES))
+        book.searched.clear();
+        Some(book.searches.saturating_mul(ENTRIES_PER_SEARCH).min(MOST_ENTRIES))
     }
 
     /// The whole listing that was asked for.
@@ -141,8 +175,7 @@ impl Names {
         let Some(book) = books.get_mut(&directory) else { return };
         let lower = name.to_lowercase();
         if let Some(listed) = &mut book.listed {
-            listed.entries.remove(&lower);
-            listed.unknown.insert(lower.clone());
+            listed.is_unknown(lower.clone());
         }
         if let Some(overtaken) = &mut book.overtaken {
             overtaken.insert(lower);
@@ -186,21 +219,26 @@ mod tests {
         RemoteEntry { name: name.into(), attr }
     }
 
+    fn searched(names: &Names, number: usize, now: Instant) -> bool {
+        names.search(DIR, &number.to_string(), TTL, now).is_some()
+    }
+
     fn asked_enough(names: &Names, now: Instant) {
-        assert!((1..MANY).all(|_| names.search(DIR, TTL, now).is_none()));
-        assert!(names.search(DIR, TTL, now).is_some());
+        assert!((1..MANY).all(|number| !searched(names, number, now)));
+        assert!(searched(names, MANY, now));
     }
 
     #[test]
     fn many_searches_make_a_listing_and_it_answers_for_a_while() {
         let (names, now) = (Names::default(), Instant::now());
         asked_enough(&names, now);
-        assert!(names.search(DIR, TTL, now).is_none(), "one at a time");
+        assert!(!searched(&names, 0, now), "one at a time");
         names.install(DIR, vec![entry("a"), entry("B")], Stamp::default(), now, Some(now + TTL));
-        assert!(matches!(names.find(DIR, "a", now), Some(Word::There(_))));
-        assert!(names.find(DIR, "none", now).is_none(), "another client may have made it");
         assert!(names.find(DIR, "b", now).is_none(), "the server may ignore case");
-        assert!(names.find(DIR, "a", now + TTL).is_none());
+        assert!(matches!(names.find(DIR, "a", now), Some(Word::There(_))));
+        assert!(names.find(DIR, "a", now).is_none(), "another client may have removed it");
+        assert!(names.find(DIR, "none", now).is_none(), "another client may have made it");
+        assert!(names.find(DIR, "B", now + TTL).is_none());
     }
 
     #[test]
@@ -231,7 +269,13 @@ mod tests {
         let (names, now) = (Names::default(), Instant::now());
         for second in 0..100 {
             let now = now + second * 2 * TTL;
-            assert!((0..5).all(|_| names.search(DIR, TTL, now).is_none()));
+            assert!((0..5).all(|number| !searched(&names, number, now)));
         }
+    }
+
+    #[test]
+    fn one_name_asked_for_again_and_again_makes_no_listing() {
+        let (names, now) = (Names::default(), Instant::now());
+        assert!((0..100).all(|time| !searched(&names, time % 4, now)));
     }
 }

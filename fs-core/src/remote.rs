@@ -355,6 +355,17 @@ pub trait Remote: Send + Sync + 'static {
     /// Open a file.
     async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened>;
 
+    /// Open a file, and read at most `len` bytes of its beginning by the way; `None` if that is not to be had in the same
+    /// round trip.
+    async fn open_and_read(
+        &self,
+        path: &RemotePath,
+        how: &OpenHow,
+        _len: u32,
+    ) -> RemoteResult<(Opened, Option<Bytes>)> {
+        Ok((self.open(path, how).await?, None))
+    }
+
     /// Close a file or directory, and say what it is like then, if the server does; its number and links are 0. The
     /// handle is gone whatever the answer.
     async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>>;

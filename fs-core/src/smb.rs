@@ -106,6 +106,26 @@ impl SmbRemote {
         }
     }
 
+    fn open_options(&self, how: &OpenHow) -> OpenOptions {
+        let mut options = open_options(how);
+        options.posix = options.posix.filter(|_| self.posix);
+        options.lease = how.lease.map(|ask| self.leases.request(&ask));
+        options
+    }
+
+    async fn opened(&self, file: File, metadata: &Metadata, how: &OpenHow) -> Opened {
+        let file = Arc::new(file);
+        let granted = self.leases.granted(how.lease.as_ref(), &file);
+        let created = file.action() == CreateAction::Created;
+        // Whatever the tag says: the server followed it, or it would have refused.
+        let attr = RemoteAttr {
+            kind: if metadata.is_dir() { FileKind::Directory } else { FileKind::File },
+            posix: self.posix_of_open(&file, created).await,
+            ..attr(metadata)
+        };
+        Opened { handle: self.keep(Open::File(file)), attr, created, granted }
+    }
+
     fn keep(&self, open: Open) -> RemoteHandle {
         let number = self.next_handle.fetch_add(1, Ordering::Relaxed);
         self.handles.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(open));
@@ -223,20 +243,20 @@ impl Remote for SmbRemote {
     }
 
     async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened> {
-        let mut options = open_options(how);
-        options.posix = options.posix.filter(|_| self.posix);
-        options.lease = how.lease.map(|ask| self.leases.request(&ask));
+        let options = self.open_options(how);
         let (file, metadata) = self.share.open_with_metadata(&self.path(path), &options).await?;
-        let file = Arc::new(file);
-        let granted = self.leases.granted(how.lease.as_ref(), &file);
-        let created = file.action() == CreateAction::Created;
-        // Whatever the tag says: the server followed it, or it would have refused.
-        let attr = RemoteAttr {
-            kind: if metadata.is_dir() { FileKind::Directory } else { FileKind::File },
-            posix: self.posix_of_open(&file, created).await,
-            ..attr(&metadata)
-        };
-        Ok(Opened { handle: self.keep(Open::File(file)), attr, created, granted })
+        Ok(self.opened(file, &metadata, how).await)
+    }
+
+    async fn open_and_read(
+        &self,
+        path: &RemotePath,
+        how: &OpenHow,
+        len: u32,
+    ) -> RemoteResult<(Opened, Option<Bytes>)> {
+        let options = self.open_options(how);
+        let (file, metadata, data) = self.share.open_and_read(&self.path(path), &options, len).await?;
+        Ok((self.opened(file, &metadata, how).await, data))
     }
 
     async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use smb_proto::NtStatus;
 use smb_proto::conn::Reply;
 use smb_proto::fscc::{
     AllInfo, AttributeTagInfo, FileAttributes, FileTime, FullSizeInfo, file_class, from_bytes, volume_class,
@@ -297,8 +298,34 @@ impl Share {
     /// # Errors
     /// The server refuses, or is lost.
     pub async fn open_with_metadata(&self, path: &str, options: &OpenOptions) -> Result<(File, Metadata)> {
-        let create = self.inner.create(path, options)?;
-        let mut replies = self.inner.request(vec![create, query_all(FileId::RELATED)]).await?.into_iter();
+        let chain = vec![self.inner.create(path, options)?, query_all(FileId::RELATED)];
+        let (file, metadata, _) = self.opened(chain, options).await?;
+        Ok((file, metadata))
+    }
+
+    /// Opens a file, asks for all of its metadata, and reads at most `len` bytes of its beginning, in one round trip:
+    /// `None` if they could not be read. For files of some kilobytes; a server's limit may make it fewer bytes.
+    ///
+    /// # Errors
+    /// The server refuses to open it, or is lost.
+    pub async fn open_and_read(
+        &self,
+        path: &str,
+        options: &OpenOptions,
+        len: u32,
+    ) -> Result<(File, Metadata, Option<Bytes>)> {
+        let len = self.inner.clamp(len, self.inner.max_read);
+        let read = read(FileId::RELATED, 0, len);
+        self.opened(vec![self.inner.create(path, options)?, query_all(FileId::RELATED), read], options).await
+    }
+
+    /// What a chain opened, says of it, and read from it.
+    async fn opened(
+        &self,
+        chain: Vec<Request>,
+        options: &OpenOptions,
+    ) -> Result<(File, Metadata, Option<Bytes>)> {
+        let mut replies = self.inner.request(chain).await?.into_iter();
         let file = match replies.next().map(|reply| expect("opening", reply)) {
             Some(Ok(Response::Create(response))) => File::new(self.inner.clone(), &response, options),
             Some(Err(error)) => return Err(error),
@@ -308,7 +335,12 @@ impl Share {
             Some(Ok(body)) => metadata_of(body)?,
             _ => *file.opened_metadata(),
         };
-        Ok((file, metadata))
+        let data = match replies.next() {
+            Some(Reply { body: Ok(Response::Read(read)), .. }) => Some(read.data),
+            Some(Reply { status: NtStatus::END_OF_FILE, .. }) => Some(Bytes::new()),
+            _ => None,
+        };
+        Ok((file, metadata, data))
     }
 
     /// Lists a directory.

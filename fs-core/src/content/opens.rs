@@ -1,8 +1,10 @@
 //! The opens of one file on the server, and the lease that they hold together.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use smb_proto::NtStatus;
 use tokio::sync::RwLock;
 use tokio::time::Instant;
@@ -17,6 +19,8 @@ use crate::remote::{
 
 /// How long the answer to a break waits for the turn to close what nobody uses.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// Files of up to so many bytes are read with their open: a round trip costs as much as this.
+const SMALL: u64 = 32 * 1024;
 
 /// An open of the server. Several open files of this mount may share it.
 #[derive(Debug)]
@@ -81,16 +85,17 @@ impl Opens {
 
 impl Content {
     /// An open for a new user: one that is there, where the lease says that the name still leads to this file, or a
-    /// new one of the server's.
+    /// new one of the server's. A file of about `size` bytes is going to be read; 0 says nothing.
     ///
     /// # Errors
     /// What the server says.
     pub(crate) async fn open(
-        &self,
+        self: &Arc<Self>,
         path: &RemotePath,
         how: &OpenHow,
         parent: Option<LeaseKey>,
         leases: bool,
+        size: u64,
     ) -> RemoteResult<Served> {
         let _turn = self.opening.lock().await;
         if let Some(backing) = self.reuse(how) {
@@ -102,26 +107,44 @@ impl Content {
         let asking = Asking { content: self, done: false };
         let want = if leases { self.common.mode.wants() } else { Caching::NONE };
         let lease = (want != Caching::NONE).then(|| LeaseAsk { key: self.key(), want, parent });
-        let (opened, leased) = ask(&*self.common.remote, path, &OpenHow { lease, ..*how }).await;
+        let early = if lease.is_some() { self.early(size) } else { 0 };
+        let (opened, leased) = ask(&*self.common.remote, path, &OpenHow { lease, ..*how }, early).await;
         // Who did not ask was not told what else is held.
-        let granted = opened.as_ref().ok().filter(|_| leased).map(|opened| opened.granted);
+        let granted = opened.as_ref().ok().filter(|_| leased).map(|(opened, _)| opened.granted);
         asking.answered(granted);
-        let opened = opened?;
-        let (backing, unchanged) = self.adopt(&opened, how, leased);
+        let (opened, data) = opened?;
+        if early > 0 {
+            self.common.reads_early.store(opened.granted.caching.read, Ordering::Relaxed);
+        }
+        let (backing, unchanged) = self.adopt(&opened, how, leased, data);
         Ok(Served { backing, unchanged, opened: Some(opened) })
     }
 
     /// Makes an open by name this content's. If the name led to another file than expected, the lease was asked for
     /// under another `key`, or under none, and is not used.
-    pub(crate) fn adopt_opened(&self, opened: Opened, how: &OpenHow, key: Option<LeaseKey>) -> Served {
+    pub(crate) fn adopt_opened(
+        self: &Arc<Self>,
+        opened: Opened,
+        how: &OpenHow,
+        key: Option<LeaseKey>,
+    ) -> Served {
         let ours = key == Some(self.key());
         if ours {
             let mut state = self.state();
             state.lease.asks();
             state.lease.answered(Some(opened.granted));
         }
-        let (backing, unchanged) = self.adopt(&opened, how, ours);
+        let (backing, unchanged) = self.adopt(&opened, how, ours, None);
         Served { backing, unchanged, opened: Some(opened) }
+    }
+
+    /// How much of a file of `size` bytes to read with its open.
+    fn early(&self, size: u64) -> u32 {
+        let worth = size <= SMALL
+            && self.common.reads_early.load(Ordering::Relaxed)
+            && !self.state().extents.gaps(&(0..size)).is_empty();
+        // One more shows a file that has grown.
+        if worth { u32::try_from(size + 1).unwrap_or_default() } else { 0 }
     }
 
     fn reuse(&self, how: &OpenHow) -> Option<Arc<Backing>> {
@@ -136,7 +159,13 @@ impl Content {
         Some(open.backing.clone())
     }
 
-    fn adopt(&self, opened: &Opened, how: &OpenHow, ours: bool) -> (Arc<Backing>, bool) {
+    fn adopt(
+        self: &Arc<Self>,
+        opened: &Opened,
+        how: &OpenHow,
+        ours: bool,
+        data: Option<Bytes>,
+    ) -> (Arc<Backing>, bool) {
         let backing = Arc::new(Backing {
             handle: opened.handle,
             access: how.access,
@@ -156,6 +185,14 @@ impl Content {
             state.size = Some(opened.attr.size);
             state.known = Some(now);
             state.was_leased = true;
+            // Whatever changes the file has waited for this answer, or breaks the lease.
+            if let Some(mut data) = data {
+                data.truncate(usize::try_from(opened.attr.size).unwrap_or(usize::MAX));
+                let kept = state.extents.fill(0, &data);
+                self.account(&mut state);
+                drop(state);
+                self.common.budget.keep(self, &kept);
+            }
         }
         (backing, unchanged)
     }
@@ -425,16 +462,22 @@ impl Content {
     }
 }
 
-/// Opens, without the lease if the server does not take its key; whether with it.
+/// Opens, and reads `early` bytes by the way; without the lease if the server does not take its key: whether with it.
 pub(crate) async fn ask(
     remote: &dyn Remote,
     path: &RemotePath,
     how: &OpenHow,
-) -> (RemoteResult<Opened>, bool) {
-    match remote.open(path, how).await {
+    early: u32,
+) -> (RemoteResult<(Opened, Option<Bytes>)>, bool) {
+    let answer = match early {
+        0 => remote.open(path, how).await.map(|opened| (opened, None)),
+        early => remote.open_and_read(path, how, early).await,
+    };
+    match answer {
         // The key belongs to another name by the server's book: somebody renamed the file.
         Err(error) if how.lease.is_some() && error.is(NtStatus::INVALID_PARAMETER) => {
-            (remote.open(path, &OpenHow { lease: None, ..*how }).await, false)
+            let opened = remote.open(path, &OpenHow { lease: None, ..*how }).await;
+            (opened.map(|opened| (opened, None)), false)
         }
         result => (result, how.lease.is_some()),
     }

@@ -48,11 +48,8 @@ impl Filesystem {
             leased |= self.lease_known(ino).await;
         }
         let asked = if leased { self.inodes().stamp() } else { asked };
-        // Without a lease, a name that another client has just removed would be found for a while: two programs that
-        // share a database by files that come and go would fall over it.
-        let mode = self.options.cache;
-        if (self.listings.holds(parent) || matches!(mode, CacheMode::Loose | CacheMode::ReadOnly))
-            && let Some(max) = self.names.search(parent, self.options.attr_ttl, Instant::now())
+        if self.options.cache != CacheMode::None
+            && let Some(max) = self.names.search(parent, name, self.options.attr_ttl, Instant::now())
         {
             self.list_names(parent, max).await;
             if let Some(told) = self.told(parent, name) {

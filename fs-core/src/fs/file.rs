@@ -28,7 +28,7 @@ impl Filesystem {
         if flags.write || flags.truncate {
             self.writable()?;
         }
-        let (path, content, asked) = {
+        let (path, content, asked, size) = {
             // Counted from now on, so that an unlink from now on keeps the file.
             let mut inodes = self.inodes();
             if inodes.node(ino)?.kind == FileKind::Directory {
@@ -36,11 +36,13 @@ impl Filesystem {
             }
             let path = inodes.path(ino)?;
             inodes.opened(ino)?;
-            (path, inodes.content(ino, &self.common)?, inodes.stamp())
+            let size = inodes.known(ino, Instant::now()).map_or(0, |(attr, _)| attr.size);
+            (path, inodes.content(ino, &self.common)?, inodes.stamp(), size)
         };
+        let size = if flags.read && !flags.truncate && !flags.direct { size } else { 0 };
         let count = OpenCount { fs: self, ino };
         let how = how(flags, Disposition::Open, false, 0);
-        let result = match content.open(&path, &how, self.parent_key(ino), self.leases()).await {
+        let result = match content.open(&path, &how, self.parent_key(ino), self.leases(), size).await {
             Ok(served) => self.keep(&content, served, how.access, flags, asked).await,
             // Who was told of the name before is to look again, and finds none or makes it: ENOENT would be the answer
             // to somebody who wants to create it.
@@ -88,8 +90,8 @@ impl Filesystem {
             Some(content) => Some(content.ordering.write().await),
             None => None,
         };
-        let (opened, leased) = ask(&*self.remote, &path, &asked_how).await;
-        let opened = opened.map_err(name_taken)?;
+        let (opened, leased) = ask(&*self.remote, &path, &asked_how, 0).await;
+        let (opened, _) = opened.map_err(name_taken)?;
         let entered = self.enter_as(new, parent, name, opened.attr, asked).and_then(|entry| {
             let mut inodes = self.inodes();
             let content = inodes.content(entry.attr.ino, &self.common)?;

@@ -419,7 +419,7 @@ impl Filesystem {
                 write_through: false,
                 lease: None,
             };
-            match content.open(&path, &how, self.parent_key(file.ino), self.leases()).await {
+            match content.open(&path, &how, self.parent_key(file.ino), self.leases(), 0).await {
                 Ok(served) => {
                     let same = served.opened.as_ref().is_none_or(|opened| {
                         self.inodes().node(file.ino).is_ok_and(|node| node.is(&opened.attr))

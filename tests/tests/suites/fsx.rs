@@ -40,7 +40,8 @@ fn exercise(cache: &str, seed: u32) {
     run(&mount, cache, &format!("{fsx} -f fsx.toml -N {operations} -S {seed} -P . mnt/file"));
     let seen = mount.shell("sha256sum < mnt/file");
     // What is still on its way arrives before the mount is gone.
-    assert!(mount.umount().status.success());
+    let umount = mount.umount();
+    assert!(umount.status.success(), "{}", String::from_utf8_lossy(&umount.stderr));
     let stored = sha256_file(&samba.share_path().join("file"));
     assert_eq!(seen.split_whitespace().next(), Some(stored.as_str()), "cache mode {cache:?}");
 }
