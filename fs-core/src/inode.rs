@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::content::{Common, Content};
+use smb_proto::fscc::FileTime;
 use tokio::time::Instant;
 
 use crate::error::{FsError, FsResult};
@@ -30,6 +31,8 @@ impl Ino {
 
 /// How long is believed what a lease protects: it ends by a break, not by time.
 const LEASED_TTL: Duration = Duration::from_secs(3600);
+/// How long the times of a directory are believed that this client has made up.
+const GUESSED: Duration = Duration::from_millis(100);
 
 /// A point in the order of local changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,12 +74,15 @@ pub(crate) struct Inodes {
     last: Ino,
     stamp: Stamp,
     ttl: Duration,
+    /// How far the server's clock is ahead of ours, in units of 100 ns.
+    skew: i64,
 }
 
 impl Inodes {
     pub(crate) fn new(ttl: Duration, now: Instant) -> Self {
         let root = Node::new(FileKind::Directory, Ino::ROOT, "".into(), now);
-        Self { nodes: Nodes::from_iter([(Ino::ROOT, root)]), last: Ino::ROOT, stamp: Stamp::default(), ttl }
+        let nodes = Nodes::from_iter([(Ino::ROOT, root)]);
+        Self { nodes, last: Ino::ROOT, stamp: Stamp::default(), ttl, skew: 0 }
     }
 
     /// The stamp to read before asking the server.
@@ -357,14 +363,29 @@ impl Inodes {
         if let Some(node) = self.nodes.get_mut(&ino) {
             node.attached = false;
         }
+        self.expire(ino);
         self.changed_entry(parent);
         self.collect(ino);
         self.collect(parent);
     }
 
-    /// A local change of an entry of the directory, and with it of the directory's times.
+    /// A local change of an entry of the directory, and with it of the directory's times. The kernel asks for them before
+    /// each further change: for a moment the answer is what this client's clock says.
     pub(crate) fn changed_entry(&mut self, directory: Ino) {
-        self.expire(directory);
+        self.changed(directory);
+        if let Some(node) = self.nodes.get_mut(&directory) {
+            node.fresh_until = node.fresh_until.min(Instant::now() + GUESSED);
+            if let Some(attr) = &mut node.attr {
+                let now = FileTime(crate::clock::now().0.saturating_add_signed(self.skew));
+                attr.written = attr.written.max(now);
+                attr.changed = attr.changed.max(now);
+            }
+        }
+    }
+
+    /// The server has made a file just now, and says when that was.
+    pub(crate) fn note_clock(&mut self, created: FileTime) {
+        self.skew = created.0.cast_signed().wrapping_sub(crate::clock::now().0.cast_signed());
     }
 
     /// A local change of the inode itself: answers to what was asked before are not believed.

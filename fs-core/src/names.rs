@@ -19,7 +19,7 @@ use crate::remote::{RemoteAttr, RemoteEntry};
 /// Searches for so many names of a directory are dearer than a listing of it.
 const MANY: usize = 12;
 /// Entries that may be listed for each search that was made: what a listing costs for each is about so much less.
-const ENTRIES_PER_SEARCH: usize = 32;
+const ENTRIES_PER_SEARCH: usize = 16;
 /// Directories and entries that are known at most.
 const MOST_DIRECTORIES: usize = 256;
 const MOST_ENTRIES: usize = 50_000;
@@ -41,6 +41,8 @@ struct Book {
     searched: HashSet<u64>,
     /// How many there were.
     searches: usize,
+    /// How many there must be before the next listing: the last one was too long for fewer.
+    enough: usize,
     since: Instant,
     /// What this mount has changed while a listing is on its way.
     overtaken: Option<HashSet<String>>,
@@ -123,18 +125,25 @@ impl Names {
                 return None;
             }
         }
-        let new =
-            || Book { searched: HashSet::new(), searches: 0, since: now, overtaken: None, listed: None };
+        let new = || Book {
+            searched: HashSet::new(),
+            searches: 0,
+            enough: MANY,
+            since: now,
+            overtaken: None,
+            listed: None,
+        };
         let book = books.entry(directory).or_insert_with(new);
         if now.duration_since(book.since) > ttl && book.listed.is_none() {
             (book.searches, book.since) = (book.searches / 2, now);
+            book.enough = (book.enough / 2).max(MANY);
             book.searched.clear();
         }
         // What is searched for over and over is no reason to list the rest.
         if book.searched.len() >= MANY || book.searched.insert(hash) {
             book.searches = book.searches.saturating_add(1);
         }
-        if book.searches < MANY || book.overtaken.is_some() || book.listed.is_some() || ttl.is_zero() {
+        if book.searches < book.enough || book.overtaken.is_some() || book.listed.is_some() || ttl.is_zero() {
             return None;
         }
         book.overtaken = Some(HashSet::new());
@@ -159,13 +168,15 @@ impl Names {
         for RemoteEntry { name, attr } in entries {
             names.entry(name.to_lowercase()).or_default().push((name.into(), (attr, asked, at)));
         }
+        book.enough = MANY;
         book.listed = Some(Listed { entries: names, unknown, until, saved: 0 });
     }
 
-    /// There is no whole listing; the next one is asked for after as many searches again.
+    /// There is no whole listing, or it is too long; the next one is asked for after twice as many searches.
     pub(crate) fn give_up(&self, directory: Ino) {
         if let Some(book) = self.books().get_mut(&directory) {
             book.overtaken = None;
+            book.enough = book.searches.max(MANY).saturating_mul(2);
         }
     }
 
@@ -271,6 +282,19 @@ mod tests {
             let now = now + second * 2 * TTL;
             assert!((0..5).all(|number| !searched(&names, number, now)));
         }
+    }
+
+    #[test]
+    fn a_listing_that_is_too_long_is_not_tried_for_each_search() {
+        let (names, now) = (Names::default(), Instant::now());
+        let tries = (0..1000).filter(|number| {
+            let tried = searched(&names, *number, now);
+            if tried {
+                names.give_up(DIR);
+            }
+            tried
+        });
+        assert!(tries.count() < 10);
     }
 
     #[test]

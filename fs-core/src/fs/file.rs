@@ -97,6 +97,7 @@ impl Filesystem {
             let content = inodes.content(entry.attr.ino, &self.common)?;
             inodes.opened(entry.attr.ino)?;
             if opened.created {
+                inodes.note_clock(opened.attr.created);
                 inodes.changed_entry(parent);
             }
             Ok((entry, content))

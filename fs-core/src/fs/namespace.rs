@@ -57,11 +57,8 @@ impl Filesystem {
             (inodes.path(parent)?.child(name), inodes.stamp())
         };
         let attr = self.remote.mkdir(self.at(&path), mode).await.map_err(name_taken)?;
-        let entry = self.enter(parent, name, attr, asked)?;
-        let entry = Entry { attr: self.make_up(entry.attr, Some(mode)) };
-        self.inodes().changed_entry(parent);
-        self.overtake(parent, name);
-        Ok(entry)
+        let entry = self.made(parent, name, attr, asked)?;
+        Ok(Entry { attr: self.make_up(entry.attr, Some(mode)) })
     }
 
     /// Delete a file. If this mount has it open, it stays usable through the open handles.
@@ -82,8 +79,9 @@ impl Filesystem {
             }
             _ => {
                 let kind = child.map_or(FileKind::File, |(_, kind)| kind);
-                self.let_go(child).await;
-                self.remove(&path, kind).await?;
+                // Side by side: whichever the server does last ends the file.
+                let ((), removed) = tokio::join!(self.let_go(child), self.remove(&path, kind));
+                removed?;
                 self.gone(child);
             }
         }

@@ -43,7 +43,10 @@ impl Filesystem {
     /// The entry of what was just made by name.
     pub(super) fn made(&self, parent: Ino, name: &str, attr: RemoteAttr, asked: Stamp) -> FsResult<Entry> {
         let entry = self.enter(parent, name, attr, asked)?;
-        self.inodes().changed_entry(parent);
+        let mut inodes = self.inodes();
+        inodes.note_clock(attr.created);
+        inodes.changed_entry(parent);
+        drop(inodes);
         self.overtake(parent, name);
         Ok(entry)
     }
