@@ -55,6 +55,8 @@ struct Listed {
     entries: HashMap<String, Vec<(Box<str>, Known)>>,
     /// Names of which nothing is known any more, in lower case.
     unknown: HashSet<String>,
+    /// There are no others.
+    whole: bool,
     /// Until when it is believed; without, until the lease is broken.
     until: Option<Instant>,
     /// How many searches it has saved.
@@ -100,7 +102,7 @@ impl Names {
         }
         let word = match listed.entries.get(&lower) {
             // Without a lease somebody else may have made it a moment ago, and told of it (S21).
-            None if listed.until.is_some() => return None,
+            None if listed.until.is_some() || !listed.whole => return None,
             None => Word::NotThere,
             Some(spellings) => {
                 let (_, known) = spellings.iter().find(|(spelling, _)| **spelling == *name)?;
@@ -143,7 +145,8 @@ impl Names {
         if book.searched.len() >= MANY || book.searched.insert(hash) {
             book.searches = book.searches.saturating_add(1);
         }
-        if book.searches < book.enough || book.overtaken.is_some() || book.listed.is_some() || ttl.is_zero() {
+        let is_known = book.listed.as_ref().is_some_and(|listed| listed.whole);
+        if book.searches < book.enough || book.overtaken.is_some() || is_known || ttl.is_zero() {
             return None;
         }
         book.overtaken = Some(HashSet::new());
@@ -151,11 +154,12 @@ impl Names {
         Some(book.searches.saturating_mul(ENTRIES_PER_SEARCH).min(MOST_ENTRIES))
     }
 
-    /// The whole listing that was asked for.
+    /// The listing that was asked for, or as much of it as there was patience for; then the next one is asked for after
+    /// twice as many searches.
     pub(crate) fn install(
         &self,
         directory: Ino,
-        entries: Vec<RemoteEntry>,
+        (entries, whole): (Vec<RemoteEntry>, bool),
         asked: Stamp,
         at: Instant,
         until: Option<Instant>,
@@ -168,11 +172,11 @@ impl Names {
         for RemoteEntry { name, attr } in entries {
             names.entry(name.to_lowercase()).or_default().push((name.into(), (attr, asked, at)));
         }
-        book.enough = MANY;
-        book.listed = Some(Listed { entries: names, unknown, until, saved: 0 });
+        book.enough = if whole { MANY } else { book.searches.max(MANY).saturating_mul(2) };
+        book.listed = Some(Listed { entries: names, unknown, whole, until, saved: book.searches });
     }
 
-    /// There is no whole listing, or it is too long; the next one is asked for after twice as many searches.
+    /// There is no listing; the next one is asked for after twice as many searches.
     pub(crate) fn give_up(&self, directory: Ino) {
         if let Some(book) = self.books().get_mut(&directory) {
             book.overtaken = None;
@@ -244,7 +248,7 @@ mod tests {
         let (names, now) = (Names::default(), Instant::now());
         asked_enough(&names, now);
         assert!(!searched(&names, 0, now), "one at a time");
-        names.install(DIR, vec![entry("a"), entry("B")], Stamp::default(), now, Some(now + TTL));
+        names.install(DIR, (vec![entry("a"), entry("B")], true), Stamp::default(), now, Some(now + TTL));
         assert!(names.find(DIR, "b", now).is_none(), "the server may ignore case");
         assert!(matches!(names.find(DIR, "a", now), Some(Word::There(_))));
         assert!(names.find(DIR, "a", now).is_none(), "another client may have removed it");
@@ -257,7 +261,7 @@ mod tests {
         let (names, now) = (Names::default(), Instant::now());
         asked_enough(&names, now);
         names.overtake(DIR, "during");
-        names.install(DIR, vec![entry("a"), entry("during")], Stamp::default(), now, None);
+        names.install(DIR, (vec![entry("a"), entry("during")], true), Stamp::default(), now, None);
         names.overtake(DIR, "After");
         for name in ["during", "after"] {
             assert!(names.find(DIR, name, now).is_none(), "{name}");
@@ -271,7 +275,7 @@ mod tests {
         let (names, now) = (Names::default(), Instant::now());
         asked_enough(&names, now);
         names.forget(DIR);
-        names.install(DIR, vec![entry("a")], Stamp::default(), now, None);
+        names.install(DIR, (vec![entry("a")], true), Stamp::default(), now, None);
         assert!(names.find(DIR, "a", now).is_none());
     }
 
@@ -282,6 +286,16 @@ mod tests {
             let now = now + second * 2 * TTL;
             assert!((0..5).all(|number| !searched(&names, number, now)));
         }
+    }
+
+    #[test]
+    fn half_a_listing_tells_what_is_there_and_not_what_is_not() {
+        let (names, now) = (Names::default(), Instant::now());
+        asked_enough(&names, now);
+        names.install(DIR, (vec![entry("a")], false), Stamp::default(), now, None);
+        assert!(matches!(names.find(DIR, "a", now), Some(Word::There(_))));
+        assert!(names.find(DIR, "none", now).is_none());
+        assert!((0..MANY * 2).any(|number| searched(&names, 100 + number, now)), "the rest is asked for");
     }
 
     #[test]

@@ -69,21 +69,22 @@ impl Filesystem {
         true
     }
 
-    /// Have all names of a directory known, if they are not more than `max`.
+    /// Have the names of a directory known: all, if they are not more than about `max`.
     pub(super) async fn list_names(&self, ino: Ino, max: usize) {
         let leased = self.listings.holds(ino);
         let (asked, at) = (self.inodes().stamp(), Instant::now());
         match self.names_of(ino, max).await {
-            Some(entries) => {
+            Some(listing) => {
                 // With a lease, a break would have made all that is known forgotten.
                 let until = (!leased).then(|| at + self.options.attr_ttl);
-                self.names.install(ino, entries, asked, at, until);
+                self.names.install(ino, listing, asked, at, until);
             }
             None => self.names.give_up(ino),
         }
     }
 
-    async fn names_of(&self, ino: Ino, max: usize) -> Option<Vec<RemoteEntry>> {
+    /// The entries of a directory, and whether these are all; about `max` at most.
+    async fn names_of(&self, ino: Ino, max: usize) -> Option<(Vec<RemoteEntry>, bool)> {
         let path = self.inodes().path(ino).ok()?;
         let (handle, _) = self.remote.open_dir(&path, None).await.ok()?;
         let mut entries = Vec::new();
@@ -99,7 +100,7 @@ impl Filesystem {
             }
         }
         self.close_directory(ino, handle, false).await;
-        whole.then_some(entries)
+        (whole || !entries.is_empty()).then_some((entries, whole))
     }
 
     async fn keep_directory(&self, ino: Ino, handle: RemoteHandle, listing: Option<Arc<Listing>>) {
