@@ -265,11 +265,12 @@ fn sqlite(one: &Mount, other: &Mount, pragmas: &str, writers_each: usize) {
     let writer = |mount: &Mount, name: usize| {
         let script = format!(
             r#"
-import sqlite3, time, sys
+import random, sqlite3, time, sys
 db = None
 def connect():
     global db
-    db = sqlite3.connect('mnt/test.db', timeout=60, isolation_level=None)
+    # Two that both read and both wait for the other to stop wait as long as this, on any file system.
+    db = sqlite3.connect('mnt/test.db', timeout=random.uniform(0.5, 2), isolation_level=None)
     {pragmas}
 done = 0
 deadline = time.time() + 120
@@ -277,7 +278,7 @@ while done < 25:
     assert time.time() < deadline, done
     try:
         connect()
-        for _ in range(5):
+        for _ in range(min(5, 25 - done)):
             db.execute('BEGIN IMMEDIATE')
             n, = db.execute('SELECT count(*) FROM t').fetchone()
             db.execute('INSERT INTO t VALUES (NULL, ?, ?, ?)', ({name}, n, 'x' * (n % 3000)))
@@ -288,7 +289,7 @@ while done < 25:
     except sqlite3.OperationalError as e:
         assert 'locked' in str(e) or 'busy' in str(e), e
         db.close()
-        time.sleep(0.01 * ({name} + 1))
+        time.sleep(random.uniform(0, 0.1))
 "#
         );
         start(mount, &script)
@@ -323,6 +324,17 @@ db.execute('CREATE TABLE total (n INTEGER)'); db.execute('INSERT INTO total VALU
 fn s76_databases_stay_whole_with_writers_on_two_mounts() {
     let (_samba, one, other) = two("actimeo=60");
     sqlite(&one, &other, "db.execute('PRAGMA journal_mode=DELETE')", 2);
+}
+
+#[test]
+fn s77_also_with_a_log_that_is_held_by_one_at_a_time() {
+    let (_samba, one, other) = two("actimeo=60");
+    sqlite(
+        &one,
+        &other,
+        "db.execute('PRAGMA locking_mode=EXCLUSIVE'); db.execute('PRAGMA journal_mode=WAL')",
+        1,
+    );
 }
 
 #[test]
