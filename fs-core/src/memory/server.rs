@@ -117,6 +117,8 @@ struct Open {
     /// Open for data and not for attributes alone.
     data: bool,
     modified: bool,
+    /// The holders of the directory's lease have been told so.
+    told: bool,
 }
 
 impl MemoryServer {
@@ -268,6 +270,9 @@ impl MemoryServer {
         let granted = match lease.filter(|_| self.options.directory_leases) {
             Some(ask) => {
                 let allowed = Caching { write: false, ..Caching::ALL };
+                // Real servers tell of writing at the close at the latest (S53). This one tells each new holder at the
+                // next write, so that the rest can be checked.
+                state.opens.values_mut().for_each(|open| open.told = false);
                 self.told(state.leases.open(client, &ask, object, allowed))
             }
             None => {
@@ -516,7 +521,7 @@ impl Open {
     fn new(object: u64, client: u32, ask: Option<&LeaseAsk>, data: bool) -> Self {
         let holder = (client, ask.map_or(NOBODY, |ask| ask.key));
         let parent = ask.and_then(|ask| ask.parent).map(|key| (client, key));
-        Self { object, holder, leased: ask.is_some(), parent, data, modified: false }
+        Self { object, holder, leased: ask.is_some(), parent, data, modified: false, told: false }
     }
 }
 
@@ -559,7 +564,8 @@ impl State {
     fn modified(&mut self, handle: RemoteHandle) {
         let Some(open) = self.opens.get_mut(&handle.0) else { return };
         let (object, own, parent) = (open.object, open.leased.then_some(open.holder), open.parent);
-        let first = !std::mem::replace(&mut open.modified, true);
+        open.modified = true;
+        let first = !std::mem::replace(&mut open.told, true);
         self.leases.take_back(object, own, READ);
         if first {
             self.entry_changed(object, parent);

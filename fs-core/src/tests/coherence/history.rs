@@ -237,7 +237,12 @@ impl History {
         }
         for at in read.at..read.at + read.len {
             let seen = read.data.get((at - read.at) as usize).copied();
-            let possible = self.possible(&all, at, read);
+            let mut possible = self.possible(&all, at, read);
+            // The kernel asked with the size from before, and fills with zeros what is missing of its page.
+            let concurrent = |cut: &&&Event| cut.span.start < read.span.end && read.span.start < cut.span.end;
+            if all.iter().filter(concurrent).any(|cut| hard_cut(cut, at)) {
+                possible.push(Some(0));
+            }
             if !possible.contains(&seen) {
                 return Err(format!(
                     "byte {at} was read as {seen:?}, which was written by nobody or overwritten; possible: \
