@@ -25,6 +25,8 @@ invalidate = 1
 sendfile = 1
 posix_fadvise = 1
 copy_file_range = 1
+punch_hole = 1
+posix_fallocate = 1
 ";
 
 fn operations() -> u32 {
