@@ -141,24 +141,11 @@ impl Cursor {
 mod tests {
     use super::*;
     use crate::remote::FileKind;
-    use smb_proto::fscc::{FileAttributes, FileTime};
+    use crate::tests::attr;
 
     #[test]
     fn hostile_and_repeated_names_are_left_out() {
-        let attr = RemoteAttr {
-            file_id: 0,
-            kind: FileKind::File,
-            size: 0,
-            allocated: 0,
-            created: FileTime::ZERO,
-            accessed: FileTime::ZERO,
-            written: FileTime::ZERO,
-            changed: FileTime::ZERO,
-            attributes: FileAttributes::NORMAL,
-            links: 1,
-            device: None,
-            posix: None,
-        };
+        let attr = attr(0, FileKind::File, 0);
         let names = [".", "..", "", "a", "../x", "x/y", "x\\y", "nul\0", "a", ".\u{F029}", "b\u{F022}"];
         let batch = names.map(|name| RemoteEntry { name: name.into(), attr }).to_vec();
         let mut cursor = Cursor::new(RemoteHandle(1), false);

@@ -6,6 +6,7 @@
 mod attr;
 mod directory;
 mod file;
+mod hidden;
 mod link;
 mod lock;
 mod namespace;
@@ -13,6 +14,7 @@ mod node;
 mod posix;
 mod range;
 mod serve;
+mod watch;
 mod xattr;
 
 use std::collections::HashMap;
@@ -29,7 +31,7 @@ use crate::content::{CacheMode, Common};
 use crate::dir::OpenDir;
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::{Fh, Handles, OpenFile};
-use crate::inode::{Ino, Inodes};
+use crate::inode::{Ino, Inodes, Ttl};
 use crate::listing::Listings;
 use crate::names::Names;
 use crate::remote::{Device, FileKind, LeaseKey, Remote, RemoteAttr, RemoteError};
@@ -52,8 +54,13 @@ pub struct MountOptions {
     pub dir_mode: u32,
     /// Refuse every change with EROFS.
     pub read_only: bool,
-    /// How long attributes and names are believed without asking the server. Default one second.
+    /// How long attributes and names are believed without asking the server; of directories, see below. Default one
+    /// second.
     pub attr_ttl: Duration,
+    /// The same for the attributes and names of directories. Default one second.
+    pub dir_attr_ttl: Duration,
+    /// `fsync` has the server put the data on stable storage, besides sending it. Default true.
+    pub strict_sync: bool,
     /// What may be cached of files.
     pub cache: CacheMode,
     /// How many bytes of files may be held at once, read and written together. Default 128 MiB.
@@ -68,6 +75,8 @@ pub struct MountOptions {
     /// Modes and owners that programs set and the server cannot keep are shown for as long as the mount knows the
     /// file (`dynperm`).
     pub dynamic_permissions: bool,
+    /// The same for all mounts that clean up after each other when one dies: those of one user on one machine.
+    pub client: u32,
 }
 
 impl Default for MountOptions {
@@ -79,12 +88,15 @@ impl Default for MountOptions {
             dir_mode: 0o755,
             read_only: false,
             attr_ttl: Duration::from_secs(1),
+            dir_attr_ttl: Duration::from_secs(1),
+            strict_sync: true,
             cache: CacheMode::default(),
             cache_size: 128 << 20,
             close_timeout: Duration::from_secs(5),
             symlinks: Symlinks::default(),
             local_locks: false,
             dynamic_permissions: false,
+            client: 0,
         }
     }
 }
@@ -127,6 +139,8 @@ pub struct Attr {
 pub struct Entry {
     /// What it is like; its inode number is in there.
     pub attr: Attr,
+    /// The name is another spelling of that by which the inode is known, on a server that ignores case.
+    pub respelled: bool,
 }
 
 /// How to open a file.
@@ -247,6 +261,8 @@ pub struct DirItem<'a> {
     pub next: u64,
     /// The attributes, if they were asked for and the entry is neither `.` nor `..`.
     pub attr: Option<Attr>,
+    /// As [`Entry::respelled`].
+    pub respelled: bool,
 }
 
 /// Room on the share, as statvfs(3) wants it.
@@ -279,7 +295,9 @@ pub struct Filesystem {
     dirs: Handles<OpenDir>,
     listings: Listings,
     names: Names,
-    hidden: namespace::HiddenNames,
+    hidden: hidden::HiddenNames,
+    /// What is watched instead of leased.
+    watches: watch::Watches,
     /// Closes under way.
     closing: AtomicUsize,
     /// The server has granted the lease of a directory.
@@ -298,7 +316,7 @@ impl Filesystem {
     /// A filesystem over a share. Nothing is asked of the server yet, and no leases as long as nobody runs
     /// [`Self::serve`].
     pub fn new(remote: Arc<dyn Remote>, options: MountOptions) -> Self {
-        let inodes = Mutex::new(Inodes::new(options.attr_ttl, Instant::now()));
+        let inodes = Mutex::new(Inodes::new(Ttl::of(&options), !remote.is_posix(), Instant::now()));
         let common = Arc::new(Common {
             remote: remote.clone(),
             budget: Arc::new(Budget::new(options.cache_size)),
@@ -306,6 +324,7 @@ impl Filesystem {
             flush_after: FLUSH_AFTER.min(options.attr_ttl.max(Duration::from_millis(50))),
             reads_early: AtomicBool::new(true),
         });
+        let hidden = hidden::HiddenNames::new(options.client);
         Self {
             remote,
             common,
@@ -315,7 +334,8 @@ impl Filesystem {
             dirs: Handles::default(),
             listings: Listings::default(),
             names: Names::default(),
-            hidden: namespace::HiddenNames::default(),
+            hidden,
+            watches: watch::Watches::default(),
             closing: AtomicUsize::new(0),
             directory_leases: AtomicBool::new(false),
             served: AtomicBool::new(false),
@@ -333,6 +353,7 @@ impl Filesystem {
     /// Close all that is open, and remove the deleted files that were kept for it. For the end of a mount: the
     /// kernel does not wait for its last closes to be answered.
     pub async fn shutdown(&self) {
+        self.end_watches().await;
         for fh in self.dirs.all() {
             // Closed by a request still under way; there is nothing left to do for it.
             let _ = self.releasedir(fh).await;
@@ -389,7 +410,7 @@ impl Filesystem {
         }
     }
 
-    fn present(&self, ino: Ino, attr: &RemoteAttr, valid: Duration, doomed: bool) -> Attr {
+    fn present(&self, ino: Ino, attr: &RemoteAttr, valid: Duration, links: u32) -> Attr {
         // A server may keep small files in the directory and say that they take no room at all; programs that
         // look for holes would take such a file for one.
         let allocated = if attr.allocated == 0 { attr.size } else { attr.allocated };
@@ -405,7 +426,7 @@ impl Filesystem {
             changed: or(attr.changed, attr.written),
             created: attr.created,
             perm,
-            links: if doomed { 0 } else { attr.links.max(1) },
+            links,
             uid,
             gid,
             device: attr.device,
@@ -416,14 +437,14 @@ impl Filesystem {
     /// The inode's attributes as far as they are known; the server's answer `attr` if nothing is.
     fn presented(&self, ino: Ino, attr: &RemoteAttr) -> Attr {
         let inodes = self.inodes();
-        let doomed = inodes.node(ino).is_ok_and(|node| node.doomed);
         let (mut attr, valid) = inodes.known(ino, Instant::now()).unwrap_or((*attr, Duration::ZERO));
+        let links = inodes.links(ino, attr.links);
         let content = inodes.content_of(ino);
         drop(inodes);
         if let Some(content) = content {
             content.overlay(&mut attr);
         }
-        self.present(ino, &attr, valid, doomed)
+        self.present(ino, &attr, valid, links)
     }
 }
 

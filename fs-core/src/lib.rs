@@ -42,7 +42,7 @@ pub use inode::Ino;
 pub use name::RemotePath;
 pub use remote::{
     Access, Caching, Cause, Device, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node,
-    OpenHow, Opened, Place, Posix, Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle,
-    RemoteLimits, RemoteResult, RemoteSpace, SetAttr, SetPosix,
+    OpenHow, Opened, Place, Posix, Remote, RemoteAttr, RemoteChange, RemoteEntry, RemoteError, RemoteEvent,
+    RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, RemoteWatch, SetAttr, SetPosix,
 };
 pub use smb::{SmbOptions, SmbRemote};

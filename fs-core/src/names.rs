@@ -211,27 +211,13 @@ impl Names {
 mod tests {
     use super::*;
     use crate::remote::FileKind;
-    use smb_proto::fscc::{FileAttributes, FileTime};
+    use crate::tests::attr;
 
     const TTL: Duration = Duration::from_secs(1);
     const DIR: Ino = Ino(9);
 
     fn entry(name: &str) -> RemoteEntry {
-        let attr = RemoteAttr {
-            file_id: 1,
-            kind: FileKind::File,
-            size: 0,
-            allocated: 0,
-            created: FileTime::ZERO,
-            accessed: FileTime::ZERO,
-            written: FileTime::ZERO,
-            changed: FileTime::ZERO,
-            attributes: FileAttributes::NORMAL,
-            links: 1,
-            device: None,
-            posix: None,
-        };
-        RemoteEntry { name: name.into(), attr }
+        RemoteEntry { name: name.into(), attr: attr(1, FileKind::File, 0) }
     }
 
     fn searched(names: &Names, number: usize, now: Instant) -> bool {

@@ -2,6 +2,7 @@
 
 mod node;
 mod posix;
+mod watch;
 
 use std::error::Error;
 use std::ops::Range;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::name::RemotePath;
 pub use node::{Device, Node};
 pub use posix::{Posix, SetPosix};
+pub use watch::{RemoteChange, RemoteWatch};
 
 /// An open file or directory, as the [`Remote`] names it.
 ///
@@ -397,6 +399,11 @@ pub trait Remote: Send + Sync + 'static {
     /// delete-pending, until they close it.
     async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()>;
 
+    /// Delete a file that nobody has open: SHARING_VIOLATION if somebody has, be it this client.
+    async fn remove_unused(&self, _path: &RemotePath) -> RemoteResult<()> {
+        unsupported()
+    }
+
     /// Rename. With `replace`, a file at the target is replaced; a directory there never is.
     async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()>;
 
@@ -434,6 +441,13 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Change permissions and owners, and say what it is like now.
     async fn set_posix(&self, _place: Place<'_>, _change: &SetPosix) -> RemoteResult<RemoteAttr> {
+        unsupported()
+    }
+
+    /// Be told of what anybody, this client too, changes in a directory from now on. The server has it open meanwhile, and
+    /// shares it for everything. NOT_SUPPORTED where the server cannot tell, or leases directories: their breaks tell
+    /// as much.
+    async fn watch(&self, _path: &RemotePath) -> RemoteResult<Box<dyn RemoteWatch>> {
         unsupported()
     }
 

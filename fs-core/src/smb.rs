@@ -5,6 +5,7 @@ mod lease;
 mod posix;
 mod range;
 mod special;
+mod watch;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -27,7 +28,7 @@ use tokio::sync::mpsc;
 use crate::remote::{
     Caching, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow, Opened, Place,
     Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult,
-    RemoteSpace, SetAttr, SetPosix,
+    RemoteSpace, RemoteWatch, SetAttr, SetPosix,
 };
 
 /// What every SMB server takes: a component of 255 UTF-16 units.
@@ -51,6 +52,7 @@ pub struct SmbRemote {
     mfsymlinks: bool,
     /// All is opened with the semantics of POSIX.
     posix: bool,
+    leases_directories: bool,
     ways: special::Ways,
 }
 
@@ -88,6 +90,7 @@ impl SmbRemote {
         Self {
             mfsymlinks: options.mfsymlinks,
             posix,
+            leases_directories: client.info().directory_leases,
             ways: special::Ways::default(),
             leases: Arc::new(Leases::new(client.lease_key())),
             breaks: Mutex::new(client.breaks()),
@@ -182,7 +185,7 @@ fn attr(metadata: &Metadata) -> RemoteAttr {
         written: metadata.written,
         changed: metadata.changed,
         attributes: metadata.attributes,
-        links: metadata.links.max(1),
+        links: metadata.links,
         device: None,
         posix: None,
     }
@@ -340,6 +343,10 @@ impl Remote for SmbRemote {
         Ok(result?)
     }
 
+    async fn remove_unused(&self, path: &RemotePath) -> RemoteResult<()> {
+        Ok(self.share.remove_unused_file(&self.path(path)).await?)
+    }
+
     async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {
         let (old, new) = (self.path(from.path), self.path(to.path));
         let rename = |lease| self.share.rename_with(&old, &new, replace, lease);
@@ -412,6 +419,10 @@ impl Remote for SmbRemote {
 
     async fn set_posix(&self, place: Place<'_>, change: &SetPosix) -> RemoteResult<RemoteAttr> {
         self.change_posix(&place, change).await
+    }
+
+    async fn watch(&self, path: &RemotePath) -> RemoteResult<Box<dyn RemoteWatch>> {
+        self.watch_directory(path).await
     }
 
     async fn link(&self, existing: Place<'_>, new: &RemotePath) -> RemoteResult<()> {

@@ -4,6 +4,7 @@ mod answer;
 mod lock;
 mod node;
 mod range;
+mod spelling;
 mod xattr;
 
 use std::ffi::OsStr;
@@ -14,21 +15,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use fs_core::{Create, DirItem, Fh, Filesystem, Ino, LockOwner as Owner, RenameFlags, SetAttrs, WriteAt};
+use fs_core::{Create, DirItem, Entry, Fh, Filesystem, LockOwner as Owner, RenameFlags, SetAttrs, WriteAt};
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags,
-    IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
-    ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow,
-    WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FopenFlags, Generation, INodeNo,
+    InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
+    TimeOrNow, WriteFlags,
 };
 use rustix::fs::OFlags;
 use tokio::runtime::Handle;
 
 use crate::convert;
-use answer::{dot, empty, entry, hints, refuse};
+use answer::{dot, empty, entry, hints, refuse, shown};
 use lock::KernelLock;
 pub(crate) use node::number;
+use spelling::{changed, inode};
 
 /// The largest request the kernel makes without a raised fs.fuse.max_pages_limit.
 const MAX_WRITE: u32 = 1 << 20;
@@ -109,17 +111,19 @@ impl fuser::Filesystem for Adapter {
 
     fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move { entry("lookup", fs.lookup(Ino(parent.0), &name).await, reply) });
+        self.spawn(|fs| async move {
+            entry("lookup", parent, &name, fs.lookup(inode(parent), &name).await, reply)
+        });
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
-        self.fs.forget(Ino(ino.0), nlookup);
+        self.fs.forget(inode(ino), nlookup);
     }
 
     fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
         self.spawn(|fs| async move {
-            match fs.getattr(Ino(ino.0), fh.map(|fh| Fh(fh.0))).await {
-                Ok(attr) => reply.attr(&attr.valid, &convert::attr(&attr)),
+            match fs.getattr(inode(ino), fh.map(|fh| Fh(fh.0))).await {
+                Ok(attr) => reply.attr(&shown(ino, &attr), &convert::attr(&attr)),
                 Err(error) => reply.error(refuse("getattr", &error)),
             }
         });
@@ -153,8 +157,11 @@ impl fuser::Filesystem for Adapter {
             created: crtime.map(convert::file_time),
         };
         self.spawn(|fs| async move {
-            match fs.setattr(Ino(ino.0), fh.map(|fh| Fh(fh.0)), &change).await {
-                Ok(attr) => reply.attr(&attr.valid, &convert::attr(&attr)),
+            match fs.setattr(inode(ino), fh.map(|fh| Fh(fh.0)), &change).await {
+                Ok(attr) => {
+                    changed(&fs, ino);
+                    reply.attr(&shown(ino, &attr), &convert::attr(&attr));
+                }
                 Err(error) => reply.error(refuse("setattr", &error)),
             }
         });
@@ -162,7 +169,7 @@ impl fuser::Filesystem for Adapter {
 
     fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
         self.spawn(|fs| async move {
-            match fs.readlink(Ino(ino.0)).await {
+            match fs.readlink(inode(ino)).await {
                 Ok(target) => reply.data(target.as_bytes()),
                 Err(error) => reply.error(refuse("readlink", &error)),
             }
@@ -180,20 +187,20 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let name = text!(name, reply);
-        self.make_node(parent.0, name, mode, rdev, reply);
+        self.make_node(parent, name, mode, rdev, reply);
     }
 
     fn symlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
         let (name, target) = (text!(name, reply), text!(target.as_os_str(), reply));
         self.spawn(|fs| async move {
-            entry("symlink", fs.symlink(Ino(parent.0), &name, &target).await, reply);
+            entry("symlink", parent, &name, fs.symlink(inode(parent), &name, &target).await, reply);
         });
     }
 
     fn link(&self, _req: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let name = text!(name, reply);
         self.spawn(|fs| async move {
-            entry("link", fs.link(Ino(ino.0), Ino(parent.0), &name).await, reply);
+            entry("link", parent, &name, fs.link(inode(ino), inode(parent), &name).await, reply);
         });
     }
 
@@ -207,17 +214,19 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move { entry("mkdir", fs.mkdir(Ino(parent.0), &name, mode).await, reply) });
+        self.spawn(|fs| async move {
+            entry("mkdir", parent, &name, fs.mkdir(inode(parent), &name, mode).await, reply)
+        });
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move { empty("unlink", fs.unlink(Ino(parent.0), &name).await, reply) });
+        self.spawn(|fs| async move { empty("unlink", fs.unlink(inode(parent), &name).await, reply) });
     }
 
     fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move { empty("rmdir", fs.rmdir(Ino(parent.0), &name).await, reply) });
+        self.spawn(|fs| async move { empty("rmdir", fs.rmdir(inode(parent), &name).await, reply) });
     }
 
     fn rename(
@@ -235,15 +244,20 @@ impl fuser::Filesystem for Adapter {
         let flags =
             RenameFlags { no_replace: flags.contains(no_replace), other: !(flags - no_replace).is_empty() };
         self.spawn(|fs| async move {
-            let result = fs.rename(Ino(parent.0), &name, Ino(newparent.0), &newname, flags).await;
+            let result = fs.rename(inode(parent), &name, inode(newparent), &newname, flags).await;
             empty("rename", result, reply);
         });
     }
 
     fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         self.spawn(|fs| async move {
-            match fs.open(Ino(ino.0), convert::open_flags(flags.0)).await {
-                Ok(fh) => reply.opened(FileHandle(fh.0), hints(&fs, fh)),
+            match fs.open(inode(ino), convert::open_flags(flags.0)).await {
+                Ok(fh) => {
+                    if convert::oflags(flags.0).contains(OFlags::TRUNC) {
+                        changed(&fs, ino);
+                    }
+                    reply.opened(FileHandle(fh.0), hints(&fs, ino, fh));
+                }
                 Err(error) => reply.error(refuse("open", &error)),
             }
         });
@@ -263,11 +277,13 @@ impl fuser::Filesystem for Adapter {
         let exclusive = convert::oflags(flags).contains(OFlags::EXCL);
         let create = Create { open: convert::open_flags(flags), exclusive, mode };
         self.spawn(|fs| async move {
-            match fs.create(Ino(parent.0), &name, &create).await {
+            match fs.create(inode(parent), &name, &create).await {
                 Ok((entry, fh)) => {
-                    let hints = hints(&fs, fh);
-                    let (attr, fh) = (convert::attr(&entry.attr), FileHandle(fh.0));
-                    reply.created(&entry.attr.valid, &attr, GENERATION, fh, hints);
+                    let node = spelling::node(parent, &name, &entry);
+                    changed(&fs, node);
+                    let (hints, valid) = (hints(&fs, node, fh), shown(node, &entry.attr));
+                    let attr = FileAttr { ino: node, ..convert::attr(&entry.attr) };
+                    reply.created(&valid, &attr, GENERATION, FileHandle(fh.0), hints);
                 }
                 Err(error) => reply.error(refuse("create", &error)),
             }
@@ -301,7 +317,7 @@ impl fuser::Filesystem for Adapter {
     fn write(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         data: &[u8],
@@ -320,12 +336,16 @@ impl fuser::Filesystem for Adapter {
         // What is kept for later needs no task.
         let _runtime = self.runtime.enter();
         if let Some(written) = self.fs.try_write(Fh(fh.0), at, data) {
+            changed(&self.fs, ino);
             return reply.written(written);
         }
         let data = Bytes::copy_from_slice(data);
         self.spawn(|fs| async move {
             match fs.write(Fh(fh.0), at, data).await {
-                Ok(written) => reply.written(written),
+                Ok(written) => {
+                    changed(&fs, ino);
+                    reply.written(written);
+                }
                 Err(error) => reply.error(refuse("write", &error)),
             }
         });
@@ -360,7 +380,7 @@ impl fuser::Filesystem for Adapter {
 
     fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         self.spawn(|fs| async move {
-            match fs.opendir(Ino(ino.0)).await {
+            match fs.opendir(inode(ino)).await {
                 Ok(fh) => reply.opened(FileHandle(fh.0), FopenFlags::empty()),
                 Err(error) => reply.error(refuse("opendir", &error)),
             }
@@ -383,7 +403,7 @@ impl fuser::Filesystem for Adapter {
     fn readdirplus(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         mut reply: ReplyDirectoryPlus,
@@ -391,9 +411,15 @@ impl fuser::Filesystem for Adapter {
         self.spawn(|fs| async move {
             let add = |item: DirItem<'_>| {
                 // The kernel takes name and kind of "." and "..", and no attributes.
-                let attr = item.attr.unwrap_or_else(|| dot(&item));
-                let full = convert::attr(&attr);
-                !reply.add(full.ino, item.next, item.name, &attr.valid, &full, GENERATION)
+                let entry =
+                    Entry { attr: item.attr.unwrap_or_else(|| dot(&item)), respelled: item.respelled };
+                let node = match item.attr {
+                    Some(_) => spelling::node(ino, item.name, &entry),
+                    None => INodeNo(entry.attr.ino.0),
+                };
+                let (valid, full) = (shown(node, &entry.attr), convert::attr(&entry.attr));
+                let full = FileAttr { ino: node, ..full };
+                !reply.add(node, item.next, item.name, &valid, &full, GENERATION)
             };
             match fs.readdir(Fh(fh.0), offset, true, add).await {
                 Ok(()) => reply.ok(),
@@ -441,19 +467,19 @@ impl fuser::Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        self.set_xattr(ino.0, name, value, flags, reply);
+        self.set_xattr(inode(ino), name, value, flags, reply);
     }
 
     fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        self.get_xattr(ino.0, name, size, reply);
+        self.get_xattr(inode(ino), name, size, reply);
     }
 
     fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        self.list_xattrs(ino.0, size, reply);
+        self.list_xattrs(inode(ino), size, reply);
     }
 
     fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.remove_xattr(ino.0, name, reply);
+        self.remove_xattr(inode(ino), name, reply);
     }
 
     fn getlk(
@@ -492,14 +518,14 @@ impl fuser::Filesystem for Adapter {
     fn fallocate(
         &self,
         _req: &Request,
-        _ino: INodeNo,
+        ino: INodeNo,
         fh: FileHandle,
         offset: u64,
         length: u64,
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        self.allocate(fh.0, offset..offset.saturating_add(length), mode, reply);
+        self.allocate(ino, fh.0, offset..offset.saturating_add(length), mode, reply);
     }
 
     fn lseek(
@@ -520,14 +546,14 @@ impl fuser::Filesystem for Adapter {
         _ino_in: INodeNo,
         fh_in: FileHandle,
         offset_in: u64,
-        _ino_out: INodeNo,
+        ino_out: INodeNo,
         fh_out: FileHandle,
         offset_out: u64,
         len: u64,
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        self.copy_range((fh_in.0, offset_in), (fh_out.0, offset_out), len, reply);
+        self.copy_range((fh_in.0, offset_in), (fh_out.0, offset_out), ino_out, len, reply);
     }
 
     // To ENOSYS the kernel does without, and does not ask again: fsync of a directory succeeds.

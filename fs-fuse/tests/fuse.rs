@@ -40,6 +40,7 @@ impl Mount {
             uid: rustix::process::getuid().as_raw(),
             gid: rustix::process::getgid().as_raw(),
             attr_ttl,
+            dir_attr_ttl: attr_ttl,
             ..MountOptions::default()
         };
         let runtime =

@@ -286,13 +286,26 @@ fn mount_options(flags: &MountFlags) -> MountOptions {
         dir_mode: flags.dir_mode.unwrap_or(defaults.dir_mode),
         read_only: flags.read_only || flags.snapshot.is_some(),
         attr_ttl: flags.attr_ttl.unwrap_or(defaults.attr_ttl),
+        dir_attr_ttl: flags.dir_attr_ttl.unwrap_or(defaults.dir_attr_ttl),
+        strict_sync: !flags.no_strict_sync,
         cache: flags.cache.map_or(defaults.cache, CacheMode::from),
         cache_size: flags.cache_size.unwrap_or(defaults.cache_size),
         close_timeout: flags.close_timeout.unwrap_or(defaults.close_timeout),
         symlinks: if flags.follow_symlinks { Symlinks::Follow } else { Symlinks::Contain },
         local_locks: flags.local_locks,
         dynamic_permissions: flags.dynamic_permissions,
+        client: client_number(),
     }
+}
+
+/// The same for all mounts of this user on this machine.
+fn client_number() -> u32 {
+    let machine = fs::read("/etc/machine-id").unwrap_or_default();
+    let host = rustix::system::uname();
+    let user = rustix::process::getuid().as_raw().to_le_bytes();
+    // FNV-1a: what it makes of the same must be the same in the next version.
+    let bytes = machine.iter().chain(host.nodename().to_bytes()).chain(&user);
+    bytes.fold(0x811C_9DC5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 fn fuse_options(plan: &Plan, source: &Source) -> FuseOptions {

@@ -64,9 +64,17 @@ const SPECS: &[Spec] = &[
     mount("rw", None, "Allow changes (default)"),
     mount("noexec", None, "Start no programs from the share"),
     mount("actimeo", Some("SECONDS"), "How long attributes are believed [default: 1]"),
+    mount("acregmax", Some("SECONDS"), "The same for files only"),
+    mount("acdirmax", Some("SECONDS"), "The same for directories only"),
     mount("cache", Some("MODE"), "strict: as the server's leases allow (default); none; loose; ro: for ever"),
     mount("cache-size", Some("SIZE"), "Memory for file data, in bytes or with K, M, G [default: 128M]"),
     mount("closetimeo", Some("SECONDS"), "How long files stay open on the server after use [default: 5]"),
+    mount(
+        "nostrictsync",
+        None,
+        "fsync sends what was written, and does not have the server flush it to its disk",
+    ),
+    mount("strictsync", None, "fsync has the server flush (default)"),
     mount(
         "mfsymlinks",
         None,
@@ -127,8 +135,6 @@ const GENERIC: &[&str] = &[
 
 /// Options of mount.cifs that say how it works inside, and change nothing here that a user would miss.
 const WITHOUT_EFFECT: &[&str] = &[
-    "acdirmax",
-    "acregmax",
     "bsize",
     "echo_interval",
     "forcegid",
@@ -148,7 +154,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "noserverino",
     "nosharesock",
     "nosoft",
-    "nostrictsync",
     "nouser_xattr",
     "persistenthandles",
     "rasize",
@@ -186,6 +191,9 @@ pub(crate) struct MountFlags {
     pub(crate) read_only: bool,
     pub(crate) no_exec: bool,
     pub(crate) attr_ttl: Option<Duration>,
+    pub(crate) dir_attr_ttl: Option<Duration>,
+    /// `fsync` does not flush.
+    pub(crate) no_strict_sync: bool,
     pub(crate) cache: Option<Cache>,
     /// In bytes.
     pub(crate) cache_size: Option<u64>,
@@ -334,7 +342,14 @@ impl RawOptions {
             "ro" => self.mount.read_only = true,
             "rw" => self.mount.read_only = false,
             "noexec" => self.mount.no_exec = true,
-            "actimeo" => self.mount.attr_ttl = Some(seconds(name, value)?),
+            "actimeo" => {
+                let ttl = Some(seconds(name, value)?);
+                (self.mount.attr_ttl, self.mount.dir_attr_ttl) = (ttl, ttl);
+            }
+            "acregmax" => self.mount.attr_ttl = Some(seconds(name, value)?),
+            "acdirmax" => self.mount.dir_attr_ttl = Some(seconds(name, value)?),
+            "nostrictsync" => self.mount.no_strict_sync = true,
+            "strictsync" => self.mount.no_strict_sync = false,
             "cache" => self.mount.cache = Some(cache(value)?),
             "cache-size" => self.mount.cache_size = Some(size(name, value)?),
             "closetimeo" => self.mount.close_timeout = Some(seconds(name, value)?),
@@ -466,6 +481,18 @@ mod tests {
         assert!(options("seal=yes").is_err());
         assert!(options("username").is_err());
         assert!(options("vers=1.0").unwrap_err().to_string().contains("SMB 1"));
+    }
+
+    #[test]
+    fn attribute_times_are_set_together_or_apart() {
+        let ttls = |list: &str| {
+            let mount = options(list).unwrap().mount;
+            (mount.attr_ttl.map(|ttl| ttl.as_secs()), mount.dir_attr_ttl.map(|ttl| ttl.as_secs()))
+        };
+        assert_eq!(ttls("actimeo=5"), (Some(5), Some(5)));
+        assert_eq!(ttls("actimeo=5,acdirmax=7"), (Some(5), Some(7)));
+        assert_eq!(ttls("acregmax=3,acdirmax=0"), (Some(3), Some(0)));
+        assert_eq!(ttls("acregmax=3"), (Some(3), None));
     }
 
     #[test]

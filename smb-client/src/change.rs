@@ -7,6 +7,7 @@ use smb_proto::fscc::{
 };
 use smb_proto::wire::{
     AccessMask, CreateDisposition, CreateOptions, CreateResponse, FileId, FileTimes, Request, Response,
+    ShareAccess,
 };
 
 use crate::error::{Error, Result};
@@ -109,6 +110,17 @@ impl Share {
         self.remove(path, CreateOptions::NON_DIRECTORY_FILE, lease).await
     }
 
+    /// Removes a file that nobody has open.
+    ///
+    /// # Errors
+    /// Somebody has it open (SHARING_VIOLATION), it is a directory, or the server refuses or is lost.
+    pub async fn remove_unused_file(&self, path: &str) -> Result<()> {
+        let options = OpenOptions::existing(AccessMask::DELETE | AccessMask::READ_ATTRIBUTES)
+            .share_access(ShareAccess::empty())
+            .options(CreateOptions::NON_DIRECTORY_FILE | CreateOptions::OPEN_REPARSE_POINT);
+        self.dispose(self.create_leased(path, options, PathLease::default())?).await
+    }
+
     /// Removes an empty directory.
     ///
     /// # Errors
@@ -132,7 +144,10 @@ impl Share {
             options: kind | CreateOptions::OPEN_REPARSE_POINT,
             ..OpenOptions::existing(AccessMask::DELETE | AccessMask::READ_ATTRIBUTES)
         };
-        let create = self.create_leased(path, options, lease)?;
+        self.dispose(self.create_leased(path, options, lease)?).await
+    }
+
+    async fn dispose(&self, create: Request) -> Result<()> {
         let dispose = set_file_info(FileId::RELATED, file_class::DISPOSITION, Bytes::from_static(&[1]));
         let replies = self.chain("removing", vec![create, dispose, close_related()]).await?;
         check_all("removing", replies)

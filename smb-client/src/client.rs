@@ -218,6 +218,8 @@ pub struct SessionInfo {
     pub encrypted: bool,
     /// The server has the SMB3 POSIX extensions: see [`crate::OpenOptions::posix`].
     pub posix: bool,
+    /// The server grants leases of directories.
+    pub directory_leases: bool,
     /// The server let the user in as guest.
     pub guest: bool,
     /// The largest read in bytes.
@@ -334,6 +336,7 @@ impl Client {
             cipher: negotiated.cipher,
             posix: negotiated.posix,
             encrypted: link.is_encrypted(session_id, 0),
+            directory_leases: Leasing::of(&negotiated) == Leasing::V2 { directories: true },
             guest: keyless,
             max_read: negotiated.max_read,
             max_write: negotiated.max_write,

@@ -128,6 +128,20 @@ impl Watch {
         poll_fn(|cx| self.poll_event(cx)).await
     }
 
+    /// Takes the request back and closes the directory.
+    ///
+    /// # Errors
+    /// The server refuses or is lost; the directory is closed all the same.
+    pub async fn close(mut self) -> Result<()> {
+        self.armed = None;
+        self.file.close().await
+    }
+
+    /// All changes that are there already, without waiting for more.
+    pub fn take_ready(&mut self) -> Vec<WatchEvent> {
+        self.ready.drain(..).collect()
+    }
+
     fn arm(&mut self) -> Result<()> {
         let share = self.file.share();
         let request = Request::ChangeNotify(ChangeNotifyRequest {

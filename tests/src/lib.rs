@@ -24,6 +24,7 @@ mod mount;
 mod process;
 mod relay;
 mod samba;
+mod snapshots;
 mod user;
 
 pub use address::free_address;
@@ -36,4 +37,5 @@ pub use mount::{Mount, MountBuilder, sharefs_binary};
 pub use process::{Group, find_program, wait_until};
 pub use relay::Relay;
 pub use samba::{Samba, SambaBuilder};
+pub use snapshots::Snapshots;
 pub use user::User;

@@ -175,7 +175,8 @@ impl Content {
         let mut state = self.state();
         state.opens.0.push(Open { backing: backing.clone(), users: 1, idle_since: None, ours });
         let now = Fingerprint::from(&opened.attr);
-        state.several = opened.attr.links > 1;
+        // Where the server numbers its files, all names are one inode, and this is the content of all.
+        state.several = opened.attr.links > 1 && opened.attr.file_id == 0;
         let held = state.size.is_some();
         let unchanged = held || state.known.is_some_and(|known| known == now && known.is_calm());
         if !unchanged {

@@ -12,7 +12,7 @@ use crate::error::{FsError, FsResult, errno};
 use crate::handle::Fh;
 use crate::inode::{Ino, Stamp};
 use crate::listing::Told;
-use crate::name;
+use crate::name::{self, RemotePath};
 use crate::names::Word;
 use crate::remote::{FileKind, RemoteAttr, SetAttr};
 
@@ -42,6 +42,7 @@ impl Filesystem {
         if let Some(told) = self.told(parent, name) {
             return told;
         }
+        self.note_use(parent);
         let known = self.inodes().child(parent, name);
         let mut leased = self.lease_directory(parent).await;
         if let Some(ino) = known {
@@ -56,17 +57,26 @@ impl Filesystem {
                 return told;
             }
         }
+        self.ask_for(parent, name, &path, asked).await
+    }
+
+    /// Ask the server for a name.
+    pub(super) async fn ask_for(
+        &self,
+        parent: Ino,
+        name: &str,
+        path: &RemotePath,
+        asked: Stamp,
+    ) -> FsResult<Entry> {
         tracing::trace!(%path, "asking for a name");
-        match self.remote.lookup(&path).await {
+        match self.remote.lookup(path).await {
             Ok(attr) => self.enter(parent, name, attr, asked),
             Err(error) => {
                 if is_missing(&error) {
                     let mut inodes = self.inodes();
                     // Unless it has come to be while we asked.
-                    if let Some(ino) = inodes.child(parent, name)
-                        && inodes.stamp() == asked
-                    {
-                        inodes.detach(ino);
+                    if inodes.stamp() == asked {
+                        inodes.lose(parent, name);
                     }
                     if inodes.is_settled(parent, asked) {
                         self.listings.note_absent(parent, name);
@@ -88,8 +98,9 @@ impl Filesystem {
                 && !valid.is_zero()
             {
                 inodes.looked_up_again(ino);
+                let respelled = inodes.is_respelled(parent, name);
                 drop(inodes);
-                return Some(Ok(Entry { attr: self.presented(ino, &attr) }));
+                return Some(Ok(Entry { attr: self.presented(ino, &attr), respelled }));
             }
         }
         let known = match self.listings.find(parent, name) {
@@ -100,8 +111,11 @@ impl Filesystem {
         let Word::There((attr, asked, at)) = known else {
             return Some(Err(NtStatus::OBJECT_NAME_NOT_FOUND.into()));
         };
-        let ino = self.inodes().listed(parent, name, attr, asked, at);
-        Some(ino.map(|ino| Entry { attr: self.presented(ino, &attr) }))
+        let mut inodes = self.inodes();
+        let listed = inodes.listed(parent, name, attr, asked, at).transpose()?;
+        let respelled = inodes.is_respelled(parent, name);
+        drop(inodes);
+        Some(listed.map(|ino| Entry { attr: self.presented(ino, &attr), respelled }))
     }
 
     /// What was known of a directory has expired, so somebody is interested in it: take its lease. True if it was taken
@@ -131,6 +145,10 @@ impl Filesystem {
             && (!valid.is_zero() || content.as_ref().is_some_and(|content| content.is_dirty()))
         {
             return Ok(self.presented(ino, &attr));
+        }
+        let place = self.inodes().place(ino);
+        if let Some((parent, _)) = place {
+            self.note_use(parent);
         }
         let asked = if self.lease_known(ino).await { self.inodes().stamp() } else { asked };
         let attr = self.ask(ino, fh).await?;
@@ -232,8 +250,11 @@ impl Filesystem {
         attr: RemoteAttr,
         asked: Stamp,
     ) -> FsResult<Entry> {
-        let ino = self.inodes().looked_up_as(new, parent, name, attr, asked, Instant::now())?;
-        Ok(Entry { attr: self.presented(ino, &attr) })
+        let mut inodes = self.inodes();
+        let ino = inodes.looked_up_as(new, parent, name, attr, asked, Instant::now())?;
+        let respelled = inodes.is_respelled(parent, name);
+        drop(inodes);
+        Ok(Entry { attr: self.presented(ino, &attr), respelled })
     }
 
     /// Keep the answer to our own change, and stop believing what was asked before it.
@@ -299,24 +320,35 @@ impl Filesystem {
                 return Ok(answer?);
             }
         }
-        let path = self.inodes().path(ino)?;
-        tracing::trace!(%path, "asking for attributes");
-        let answer = self.remote.lookup(&path).await;
-        let mut inodes = self.inodes();
-        match answer {
-            Ok(attr) if inodes.node(ino)?.is(&attr) => Ok(attr),
-            Ok(_) => {
-                inodes.detach(ino);
-                Err(FsError::stale())
-            }
-            Err(error) => {
-                // Only if it is still where we asked for it.
-                if is_missing(&error) && inodes.path(ino).is_ok_and(|now| now == path) {
-                    inodes.detach(ino);
-                }
-                Err(error.into())
+        loop {
+            let (path, place) = {
+                let inodes = self.inodes();
+                (inodes.path(ino)?, inodes.place(ino))
+            };
+            tracing::trace!(%path, "asking for attributes");
+            let error = match self.remote.lookup(&path).await {
+                Ok(attr) if self.inodes().node(ino)?.is(&attr) => return Ok(attr),
+                Ok(_) => FsError::stale(),
+                Err(error) if is_missing(&error) => error.into(),
+                Err(error) => return Err(error.into()),
+            };
+            if !self.lead_astray(ino, &path, place) {
+                return Err(error);
             }
         }
+    }
+
+    /// The path leads to another file, or nowhere. True if the inode has another one, or has another one by now.
+    pub(super) fn lead_astray(&self, ino: Ino, path: &RemotePath, place: Option<(Ino, Box<str>)>) -> bool {
+        let mut inodes = self.inodes();
+        let unmoved = inodes.path(ino).is_ok_and(|now| now == *path);
+        if !unmoved {
+            return false;
+        }
+        if let Some((parent, name)) = place {
+            inodes.lose(parent, &name);
+        }
+        inodes.path(ino).is_ok_and(|now| now != *path)
     }
 }
 

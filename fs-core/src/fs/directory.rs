@@ -1,11 +1,12 @@
 //! Listing directories.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::{Attr, Closing, DirItem, Filesystem, is_missing};
+use super::{Closing, DirItem, Entry, Filesystem, is_missing};
 use crate::content::CacheMode;
 use crate::dir::{Cursor, FIRST, Listed, OpenDir};
 use crate::error::{FsError, FsResult, errno};
@@ -28,6 +29,7 @@ impl Filesystem {
             }
             inodes.path(ino)?
         };
+        self.note_use(ino);
         let cursor = self.begin_listing(ino, &path).await?;
         Ok(self.dirs.insert(ino, OpenDir::new(ino, cursor)))
     }
@@ -129,14 +131,22 @@ impl Filesystem {
         while at < FIRST {
             let (name, ino) = if at == 0 { (".", dir.ino) } else { ("..", self.parent(dir.ino)) };
             at += 1;
-            if !sink(DirItem { name, ino: Some(ino), kind: FileKind::Directory, next: at, attr: None }) {
+            if !sink(DirItem {
+                name,
+                ino: Some(ino),
+                kind: FileKind::Directory,
+                next: at,
+                attr: None,
+                respelled: false,
+            }) {
                 return Ok(());
             }
         }
+        let mut told = HashMap::new();
         loop {
             while let Some(entry) = cursor.at(at) {
                 at += 1;
-                if !self.emit(&dir, entry, at, plus, &mut sink).await {
+                if !self.emit(&dir, entry, at, plus.then_some(&mut told), &mut sink).await {
                     return Ok(());
                 }
             }
@@ -226,8 +236,16 @@ impl Filesystem {
         Ok(false)
     }
 
-    /// Hand one entry over; `false` if the sink has no room for it.
-    async fn emit<S>(&self, dir: &OpenDir, entry: &Listed, next: u64, plus: bool, sink: &mut S) -> bool
+    /// Hand one entry over; `false` if the sink has no room for it. With attributes, `told` has the inodes that were told
+    /// before in the same answer, and their numbers of names.
+    async fn emit<S>(
+        &self,
+        dir: &OpenDir,
+        entry: &Listed,
+        next: u64,
+        told: Option<&mut HashMap<Ino, u32>>,
+        sink: &mut S,
+    ) -> bool
     where
         S: FnMut(DirItem<'_>) -> bool + Send,
     {
@@ -238,12 +256,21 @@ impl Filesystem {
             }
             inodes.child(dir.ino, &entry.name)
         };
-        let (name, kind) = (&*entry.name, entry.attr.kind);
-        if !plus {
-            return sink(DirItem { name, ino: known, kind, next, attr: None });
+        if known.is_none() && self.is_left_behind(dir.ino, &entry.name) {
+            return true;
         }
-        let Some(attr) = self.entry_attr(dir, entry).await else { return true };
-        let taken = sink(DirItem { name, ino: Some(attr.ino), kind: attr.kind, next, attr: Some(attr) });
+        let (name, kind) = (&*entry.name, entry.attr.kind);
+        let Some(told) = told else {
+            return sink(DirItem { name, ino: known, kind, next, attr: None, respelled: false });
+        };
+        let Some(Entry { attr, respelled }) = self.entry_of(dir, entry).await else { return true };
+        if told.insert(attr.ino, attr.links).is_some_and(|links| links != attr.links) {
+            // The kernel believes the first of two words of one answer; the second goes into the next.
+            self.forget(attr.ino, 1);
+            return false;
+        }
+        let taken =
+            sink(DirItem { name, ino: Some(attr.ino), kind: attr.kind, next, attr: Some(attr), respelled });
         if !taken {
             self.forget(attr.ino, 1);
         }
@@ -251,21 +278,29 @@ impl Filesystem {
     }
 
     /// The entry as an inode, with one more lookup; `None` if it has gone since it was listed.
-    async fn entry_attr(&self, dir: &OpenDir, entry: &Listed) -> Option<Attr> {
-        if dir.is_overtaken(entry) {
-            return match self.lookup(dir.ino, &entry.name).await {
-                Ok(found) => Some(found.attr),
-                Err(FsError::Remote(error)) if !is_missing(&error) => {
-                    tracing::debug!(name = %entry.name, %error, "an entry could not be looked up");
-                    None
-                }
-                Err(_) => None,
+    async fn entry_of(&self, dir: &OpenDir, entry: &Listed) -> Option<Entry> {
+        let found = if dir.is_overtaken(entry) {
+            self.lookup(dir.ino, &entry.name).await
+        } else {
+            let (listed, respelled, path, asked) = {
+                let mut inodes = self.inodes();
+                let listed = inodes.listed(dir.ino, &entry.name, entry.attr, entry.asked, entry.at).ok()?;
+                let path = inodes.path(dir.ino).ok()?.child(&entry.name);
+                (listed, inodes.is_respelled(dir.ino, &entry.name), path, inodes.stamp())
             };
+            match listed {
+                Some(ino) => return Some(Entry { attr: self.presented(ino, &entry.attr), respelled }),
+                None => self.ask_for(dir.ino, &entry.name, &path, asked).await,
+            }
+        };
+        match found {
+            Ok(found) => Some(found),
+            Err(FsError::Remote(error)) if !is_missing(&error) => {
+                tracing::debug!(name = %entry.name, %error, "an entry could not be looked up");
+                None
+            }
+            Err(_) => None,
         }
-        let mut inodes = self.inodes();
-        let ino = inodes.listed(dir.ino, &entry.name, entry.attr, entry.asked, entry.at).ok()?;
-        drop(inodes);
-        Some(self.presented(ino, &entry.attr))
     }
 
     fn parent(&self, ino: Ino) -> Ino {

@@ -28,32 +28,51 @@ impl Filesystem {
         if flags.write || flags.truncate {
             self.writable()?;
         }
-        let (path, content, asked, size) = {
+        let content = {
             // Counted from now on, so that an unlink from now on keeps the file.
             let mut inodes = self.inodes();
             if inodes.node(ino)?.kind == FileKind::Directory {
                 return Err(FsError::local(errno::EISDIR, "a directory is opened with opendir"));
             }
-            let path = inodes.path(ino)?;
+            inodes.path(ino)?;
             inodes.opened(ino)?;
-            let size = inodes.known(ino, Instant::now()).map_or(0, |(attr, _)| attr.size);
-            (path, inodes.content(ino, &self.common)?, inodes.stamp(), size)
+            inodes.content(ino, &self.common)?
         };
-        let size = if flags.read && !flags.truncate && !flags.direct { size } else { 0 };
         let count = OpenCount { fs: self, ino };
-        let how = how(flags, Disposition::Open, false, 0);
-        let result = match content.open(&path, &how, self.parent_key(ino), self.leases(), size).await {
-            Ok(served) => self.keep(&content, served, how.access, flags, asked).await,
-            // Who was told of the name before is to look again, and finds none or makes it: ENOENT would be the answer
-            // to somebody who wants to create it.
-            Err(error) if is_missing(&error) => Err(FsError::stale()),
-            Err(error) => Err(error.into()),
-        };
+        let result = self.open_by_a_name(&content, flags).await;
         match &result {
             Ok(_) => count.keep(),
             Err(_) => count.close().await,
         }
         result
+    }
+
+    /// Opens by the name that the server showed last, and by another one if that leads elsewhere meanwhile.
+    async fn open_by_a_name(&self, content: &Arc<Content>, flags: OpenFlags) -> FsResult<Fh> {
+        let (ino, how) = (content.ino, how(flags, Disposition::Open, false, 0));
+        loop {
+            let (path, place, asked, known) = {
+                let inodes = self.inodes();
+                (inodes.path(ino)?, inodes.place(ino), inodes.stamp(), inodes.known(ino, Instant::now()))
+            };
+            let reads = flags.read && !flags.truncate && !flags.direct;
+            let size = known.filter(|_| reads).map_or(0, |(attr, _)| attr.size);
+            let result = match content.open(&path, &how, self.parent_key(ino), self.leases(), size).await {
+                Ok(served) => self.keep(content, served, how.access, flags, asked).await,
+                // Who was told of the name before is to look again, and finds none or makes it: ENOENT would be the
+                // answer to somebody who wants to create it.
+                Err(error) if is_missing(&error) => Err(FsError::stale()),
+                Err(error) => return Err(error.into()),
+            };
+            match result {
+                Err(error) if error.errno() == errno::ESTALE && self.inodes().places(ino).len() > 1 => {
+                    if !self.lead_astray(ino, &path, place) {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
     }
 
     /// What the adapter may do with an open file.
@@ -122,7 +141,7 @@ impl Filesystem {
                 count.keep();
                 let attr = self.presented(ino, &opened.attr);
                 let made = opened.created.then_some(create.mode);
-                Ok((Entry { attr: self.make_up(attr, made) }, fh))
+                Ok((Entry { attr: self.make_up(attr, made), ..entry }, fh))
             }
             Err(error) => {
                 count.close().await;
@@ -209,13 +228,16 @@ impl Filesystem {
         if file.access.write { self.write_back(&file.content).await } else { Ok(()) }
     }
 
-    /// Have the server put the file on stable storage.
+    /// Have the server put the file on stable storage, unless the mount is content with its having been sent.
     ///
     /// # Errors
     /// EBADF; the error of a write that nobody was told yet; what the server says.
     pub async fn fsync(&self, fh: Fh) -> FsResult<()> {
         let file = self.files.get(fh)?;
         self.write_back(&file.content).await?;
+        if !self.options.strict_sync {
+            return Ok(());
+        }
         if file.access.write {
             return Ok(self.remote.flush(file.backing.handle).await?);
         }
@@ -342,13 +364,12 @@ impl Filesystem {
     fn note_written(&self, ino: Ino, end: u64) {
         self.inodes().written(ino, end, Instant::now());
         self.note_changed(ino);
-        self.links_changed(ino);
     }
 
     /// What listings say of a file is out of date.
     pub(super) fn note_changed(&self, ino: Ino) {
-        let place = self.inodes().place(ino);
-        if let Some((parent, name)) = place {
+        let places = self.inodes().places(ino);
+        for (parent, name) in places {
             self.overtake(parent, &name);
         }
     }
@@ -383,7 +404,7 @@ impl OpenCount<'_> {
         let (fs, ino) = (self.fs, self.ino);
         std::mem::forget(self);
         let remove = fs.inodes().closed(ino);
-        if let Some(path) = remove {
+        for path in remove {
             fs.remove_hidden(&path).await;
         }
     }

@@ -3,6 +3,7 @@
 use smb_client::resolve_link;
 use smb_proto::NtStatus;
 
+use super::serve::outside;
 use super::{Entry, Filesystem, name_taken};
 use crate::error::{FsError, FsResult, errno};
 use crate::inode::Ino;
@@ -21,7 +22,7 @@ pub enum Symlinks {
 }
 
 impl Filesystem {
-    /// Give a file another name besides. Both names stay inodes of their own.
+    /// Give a file another name besides.
     ///
     /// # Errors
     /// EPERM for a directory, and if the server has no hard links; EEXIST; EROFS; what the server says.
@@ -39,7 +40,8 @@ impl Filesystem {
             (inodes.path(ino)?, inodes.path(parent)?.child(name), inodes.stamp(), inodes.content_of(ino))
         };
         if let Some(content) = &content {
-            // Whoever reads by the new name has no part in what this one's lease lets us keep.
+            // Whoever reads by the new name has no part in what this one's lease lets us keep, if he cannot be told to be
+            // the same.
             self.write_back(content).await?;
         }
         self.remote.link(self.at(&old), &new).await.map_err(|error| match error.status() {
@@ -48,18 +50,19 @@ impl Filesystem {
             ) => FsError::local(errno::EPERM, "the server has no hard links"),
             _ => name_taken(error),
         })?;
-        if let Some(content) = content {
-            content.has_several_names();
-            if let Some(kernel) = self.kernel.get().cloned() {
-                // Nobody waits for it: readers of the file may be waiting for us.
-                drop(tokio::task::spawn_blocking(move || kernel.forget_data(ino)));
-            }
-        }
         let attr = self.remote.lookup(&new).await?;
         let entry = self.enter(parent, name, attr, asked)?;
         self.inodes().changed_entry(parent);
         self.overtake(parent, name);
-        self.links_changed(entry.attr.ino);
+        self.links_changed(ino);
+        if let Some(content) = content.filter(|_| entry.attr.ino != ino) {
+            content.has_several_names();
+            self.links_changed(entry.attr.ino);
+            if let Some(kernel) = self.kernel.get().cloned() {
+                // Nobody waits for it: readers of the file may be waiting for us.
+                drop(outside(move || kernel.forget_data(ino)));
+            }
+        }
         Ok(entry)
     }
 
@@ -111,37 +114,19 @@ impl Filesystem {
         Ok(target)
     }
 
-    /// The number of names has changed of a file that may have several: what is known of the others is not right.
+    /// The number of names of a file has changed: what is known of it, and listed of its other names, is not right.
     pub(super) fn links_changed(&self, ino: Ino) {
-        let others = {
+        {
             let mut inodes = self.inodes();
-            let known = inodes.node(ino).ok().and_then(|node| node.attr);
-            if known.is_none_or(|attr| attr.links <= 1) {
+            if inodes.places(ino).is_empty() {
                 return;
             }
-            let others = inodes.same_file(ino);
-            others.iter().for_each(|other| inodes.expire(*other));
-            others
-        };
-        for other in &others {
-            let place = self.inodes().place(*other);
-            if let Some((parent, name)) = place {
-                self.overtake(parent, &name);
-            }
+            inodes.expire(ino);
         }
-        if let Some(kernel) = self.kernel.get().filter(|_| !others.is_empty()).cloned() {
+        self.note_changed(ino);
+        if let Some(kernel) = self.kernel.get().cloned() {
             // It does not block, but what it writes to may be full.
-            tokio::task::spawn_blocking(move || {
-                others.iter().for_each(|other| kernel.forget_attributes(*other));
-            });
+            drop(outside(move || kernel.forget_attributes(ino)));
         }
-    }
-
-    /// Whether both are names of one file: renaming one to the other changes nothing then.
-    pub(super) fn two_names(&self, a: Option<(Ino, FileKind)>, b: Option<(Ino, FileKind)>) -> bool {
-        let (Some((a, _)), Some((b, _))) = (a, b) else { return false };
-        let inodes = self.inodes();
-        let several = |ino| inodes.node(ino).is_ok_and(|node| node.attr.is_some_and(|attr| attr.links > 1));
-        a != b && several(b) && inodes.same_file(a).contains(&b)
     }
 }

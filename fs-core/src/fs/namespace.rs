@@ -3,11 +3,9 @@
 //! SMB cannot delete a file that is open and let its users go on: the name stays, unusable, until the last
 //! handle closes. A file that is deleted, or replaced by a rename, while this mount has it open is therefore
 //! renamed to a hidden name in the same directory, and removed with the last handle. A client that dies leaves
-//! the hidden file behind; listings hide only those of their own mount, so that the others can be cleaned up.
+//! the hidden file behind, for its next mount to clean up (see `hidden`).
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use smb_proto::NtStatus;
@@ -15,33 +13,25 @@ use smb_proto::fscc::FileAttributes;
 use tokio::time::Instant;
 
 use super::attr::with_read_only;
+use super::serve::outside;
 use super::{Entry, Filesystem, RenameFlags, is_missing, name_taken};
 use crate::error::{FsError, FsResult, errno};
 use crate::inode::Ino;
 use crate::name::{self, RemotePath};
 use crate::remote::{FileKind, Place, RemoteAttr, RemoteError, RemoteResult, SetAttr};
 
-/// What hidden names begin with; sixteen hexadecimal digits follow.
-const HIDDEN_PREFIX: &str = ".sharefs-deleted-";
 /// How long a directory operation waits for closes that are on their way, and how often it looks.
 const SETTLE_TIME: Duration = Duration::from_millis(250);
 const SETTLE_STEP: Duration = Duration::from_millis(2);
 /// Attempts to find a hidden name that is free; one is enough unless two clients draw the same 64 bits.
 const HIDDEN_ATTEMPTS: u32 = 4;
 
-/// Draws hidden names.
-#[derive(Debug, Default)]
-pub(super) struct HiddenNames {
-    key: RandomState,
-    next: AtomicU64,
-}
-
-impl HiddenNames {
-    fn draw(&self) -> String {
-        let mut hasher = self.key.build_hasher();
-        hasher.write_u64(self.next.fetch_add(1, Ordering::Relaxed));
-        format!("{HIDDEN_PREFIX}{:016x}", hasher.finish())
-    }
+/// How two names lead to one file.
+enum Same {
+    /// They are hard links, or spellings of one name.
+    Links,
+    /// What is known of one of them is out of date.
+    Moved,
 }
 
 impl Filesystem {
@@ -58,7 +48,7 @@ impl Filesystem {
         };
         let attr = self.remote.mkdir(self.at(&path), mode).await.map_err(name_taken)?;
         let entry = self.made(parent, name, attr, asked)?;
-        Ok(Entry { attr: self.make_up(entry.attr, Some(mode)) })
+        Ok(Entry { attr: self.make_up(entry.attr, Some(mode)), ..entry })
     }
 
     /// Delete a file. If this mount has it open, it stays usable through the open handles.
@@ -68,23 +58,26 @@ impl Filesystem {
     pub async fn unlink(&self, parent: Ino, name: &str) -> FsResult<()> {
         self.writable()?;
         let name = name::checked(name)?;
+        let _changing = self.watches.changing();
         let (path, child, open) = self.find(parent, name)?;
+        let own = self.own_spelling(parent, name);
         match child {
             Some((ino, FileKind::Directory)) => {
                 tracing::debug!(ino = ino.0, "unlink of a directory");
                 return Err(FsError::local(errno::EISDIR, "a directory is removed with rmdir"));
             }
             Some((ino, _)) if open => {
-                self.hide(ino, &path).await?;
+                self.hide(ino, &path, (parent, name)).await?;
             }
             _ => {
                 let kind = child.map_or(FileKind::File, |(_, kind)| kind);
                 // Side by side: whichever the server does last ends the file.
                 let ((), removed) = tokio::join!(self.let_go(child), self.remove(&path, kind));
                 removed?;
-                self.gone(child);
+                self.gone(child, (parent, name));
             }
         }
+        self.forget_spelling(child, parent, own).await;
         self.left(parent, name);
         Ok(())
     }
@@ -96,9 +89,12 @@ impl Filesystem {
     pub async fn rmdir(&self, parent: Ino, name: &str) -> FsResult<()> {
         self.writable()?;
         let name = name::checked(name)?;
+        let _changing = self.watches.changing();
         let (path, child, _) = self.find(parent, name)?;
+        let own = self.own_spelling(parent, name);
         self.remove_directory(&path, child.map(|(ino, _)| ino)).await?;
-        self.gone(child);
+        self.gone(child, (parent, name));
+        self.forget_spelling(child, parent, own).await;
         self.left(parent, name);
         Ok(())
     }
@@ -124,17 +120,19 @@ impl Filesystem {
         }
         self.writable()?;
         let (name, new_name) = (name::checked(name)?, name::checked(new_name)?);
+        let _changing = self.watches.changing();
         let (from, source, _) = self.find(parent, name)?;
+        let own = self.own_spelling(parent, name);
         let (to, mut target, target_open) = self.find_target(new_parent, new_name)?;
         if from == to {
             return Ok(());
         }
-        if self.two_names(source, target) {
-            return Ok(());
-        }
-        // On a server that ignores case, another spelling of the source finds the source.
-        if self.same_file(source, target) {
-            target = None;
+        let respelled = parent == new_parent && name.to_lowercase() == new_name.to_lowercase();
+        match self.same_file(source, target) {
+            Some(Same::Links) if !respelled => return Ok(()),
+            // On a server that ignores case, another spelling of the source finds the source.
+            Some(_) => target = None,
+            None => {}
         }
         let replace = !flags.no_replace;
         let mut hidden = None;
@@ -142,7 +140,7 @@ impl Filesystem {
             match (kind == FileKind::Directory, target_kind == FileKind::Directory) {
                 (true, true) => {
                     self.remove_directory(&to, Some(ino)).await?;
-                    self.gone(target);
+                    self.gone(target, (new_parent, new_name));
                 }
                 (true, false) => return Err(FsError::local(errno::ENOTDIR, "a directory replaces no file")),
                 (false, true) => return Err(FsError::local(errno::EISDIR, "a file replaces no directory")),
@@ -154,6 +152,9 @@ impl Filesystem {
                 },
                 (false, false) => self.let_go(target).await,
             }
+        }
+        if let Some((ino, FileKind::Directory)) = source {
+            self.unwatch_below(ino).await;
         }
         let mut result = self.rename_on_server(&from, &to, replace).await;
         if let (Err(error), Some((ino, FileKind::Directory))) = (&result, source)
@@ -170,11 +171,12 @@ impl Filesystem {
         }
         let removed = {
             let mut inodes = self.inodes();
-            let removed = hidden.filter(|(ino, aside)| inodes.doom(*ino, last_name(aside)));
+            let removed =
+                hidden.filter(|(ino, aside)| inodes.doom(*ino, (new_parent, new_name), last_name(aside)));
             if let Some((ino, _)) = source {
-                inodes.moved(ino, new_parent, new_name);
-            } else if let Some((ino, _)) = target {
-                inodes.detach(ino);
+                inodes.moved(ino, (parent, name), (new_parent, new_name));
+            } else if target.is_some() {
+                inodes.lose(new_parent, new_name);
             }
             removed
         };
@@ -182,6 +184,10 @@ impl Filesystem {
             self.let_go(Some((ino, FileKind::File))).await;
             self.remove_hidden(&aside).await;
         }
+        if let Some((ino, _)) = target {
+            self.links_changed(ino);
+        }
+        self.forget_spelling(source, parent, own).await;
         self.left(parent, name);
         self.left(new_parent, new_name);
         self.moved_into(new_parent, new_name);
@@ -194,6 +200,7 @@ impl Filesystem {
             Ok(()) => {}
             Err(error) => tracing::warn!(%path, %error, "a deleted file stays behind"),
         }
+        self.hidden.removed(last_name(path));
         let (_, parent) = self.inodes().walk(path);
         if let Some(parent) = parent {
             // A listing from before has it, and nothing hides it there any more.
@@ -226,13 +233,31 @@ impl Filesystem {
         Ok((path, Some((ino, node.kind)), node.opens > 0))
     }
 
-    fn same_file(&self, a: Option<(Ino, FileKind)>, b: Option<(Ino, FileKind)>) -> bool {
+    fn same_file(&self, a: Option<(Ino, FileKind)>, b: Option<(Ino, FileKind)>) -> Option<Same> {
+        let (a, b) = (a?.0, b?.0);
+        if a == b {
+            return Some(Same::Links);
+        }
         let inodes = self.inodes();
-        let id = |of: Option<(Ino, FileKind)>| {
-            let attr = inodes.node(of?.0).ok()?.attr?;
-            (attr.file_id != 0 && attr.links <= 1).then_some(attr.file_id)
+        let (a, b) = (inodes.node(a).ok()?.attr?, inodes.node(b).ok()?.attr?);
+        let same = a.file_id != 0 && a.file_id == b.file_id;
+        same.then_some(if b.links > 1 { Same::Links } else { Same::Moved })
+    }
+
+    fn own_spelling(&self, parent: Ino, name: &str) -> Option<Box<str>> {
+        self.inodes().own_spelling(parent, name)
+    }
+
+    /// An entry has changed or gone by another spelling than the kernel may know it by.
+    async fn forget_spelling(&self, child: Option<(Ino, FileKind)>, parent: Ino, own: Option<Box<str>>) {
+        let (Some((ino, _)), Some(own), Some(kernel)) = (child, own, self.kernel.get().cloned()) else {
+            return;
         };
-        id(a).is_some() && id(a) == id(b)
+        let names = kernel.clone();
+        // It may wait for this very request to be answered.
+        drop(outside(move || names.forget_name(parent, &own)));
+        // Who looks by the name before that is done asks us, and is told if the file has gone.
+        let _ = outside(move || kernel.forget_attributes(ino)).await;
     }
 
     /// An entry has changed or gone.
@@ -252,17 +277,18 @@ impl Filesystem {
         }
     }
 
-    fn gone(&self, child: Option<(Ino, FileKind)>) {
+    fn gone(&self, child: Option<(Ino, FileKind)>, (parent, name): (Ino, &str)) {
         if let Some((ino, _)) = child {
+            self.inodes().lose(parent, name);
             self.links_changed(ino);
-            self.inodes().detach(ino);
         }
     }
 
     /// Delete an open file of ours: it keeps living under a hidden name.
-    async fn hide(&self, ino: Ino, path: &RemotePath) -> FsResult<()> {
+    async fn hide(&self, ino: Ino, path: &RemotePath, place: (Ino, &str)) -> FsResult<()> {
         let aside = self.move_aside(path).await?;
-        let unused = self.inodes().doom(ino, last_name(&aside));
+        let unused = self.inodes().doom(ino, place, last_name(&aside));
+        self.links_changed(ino);
         if unused {
             self.let_go(Some((ino, FileKind::File))).await;
             self.remove_hidden(&aside).await;
@@ -306,6 +332,7 @@ impl Filesystem {
     async fn remove_directory(&self, path: &RemotePath, ino: Option<Ino>) -> FsResult<()> {
         if let Some(ino) = ino {
             self.let_go_of_directory(ino).await;
+            self.unwatch_below(ino).await;
             // Our own listings would keep it, nameless, on the server.
             for dir in self.dirs.of(ino) {
                 self.end_listing(&dir).await;

@@ -19,13 +19,13 @@ const KERNEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Does what may block.
 #[cfg(not(test))]
-fn outside(work: impl FnOnce() + Send + 'static) -> tokio::task::JoinHandle<()> {
+pub(super) fn outside(work: impl FnOnce() + Send + 'static) -> tokio::task::JoinHandle<()> {
     tokio::task::spawn_blocking(work)
 }
 
 /// The kernel of this crate's tests never blocks; among the other tasks the same happens each time.
 #[cfg(test)]
-fn outside(work: impl FnOnce() + Send + 'static) -> tokio::task::JoinHandle<()> {
+pub(super) fn outside(work: impl FnOnce() + Send + 'static) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async { work() })
 }
 
@@ -136,6 +136,15 @@ impl Filesystem {
         }));
     }
 
+    /// Have the kernel forget what it keeps of a file: for an adapter that has let a program change it by a way that the
+    /// kernel knows nothing of. Must be called within the runtime.
+    pub fn forget_in_kernel(&self, ino: Ino) {
+        if let Some(kernel) = self.kernel.get().cloned() {
+            // It may wait for readers; nobody waits for it.
+            drop(outside(move || kernel.forget_data(ino)));
+        }
+    }
+
     /// A name has been moved into a directory. The kernel believes it for as long as it did where it was: too long, if no
     /// lease is held here.
     pub(super) fn moved_into(&self, directory: Ino, name: &str) {
@@ -165,12 +174,15 @@ impl Filesystem {
         }
     }
 
-    async fn tidy(&self, kernel: &Arc<dyn Kernel>) {
+    async fn tidy(self: &Arc<Self>, kernel: &Arc<dyn Kernel>) {
         let mut interval = tokio::time::interval(TIDY_INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        self.look_for_leftovers().await;
         loop {
             interval.tick().await;
             self.close_unused_opens().await;
+            self.remove_leftovers().await;
+            self.tend_watches().await;
             self.look_for_changes(kernel).await;
             self.common.budget.tidy();
             self.remote.tidy();

@@ -210,13 +210,7 @@ impl Filesystem {
 
     /// The time of the last change is another one now.
     fn hung(&self, ino: Ino) {
-        let place = {
-            let mut inodes = self.inodes();
-            inodes.expire(ino);
-            inodes.place(ino)
-        };
-        if let Some((parent, name)) = place {
-            self.overtake(parent, &name);
-        }
+        self.inodes().expire(ino);
+        self.note_changed(ino);
     }
 }

@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use smb_proto::fscc::{FileAttributes, FileTime};
 
 use crate::memory::MemoryRemote;
+use crate::remote::{FileKind, RemoteAttr};
 use crate::{Create, Entry, Fh, Filesystem, FsResult, Ino, MountOptions, OpenFlags, WriteAt};
 
 const READ: OpenFlags = OpenFlags { read: true, write: false, truncate: false, sync: false, direct: false };
@@ -24,7 +26,7 @@ const NEW: Create = Create { open: WRITE, exclusive: true, mode: 0o644 };
 const LONG: Duration = Duration::from_secs(3600);
 
 fn options(attr_ttl: Duration) -> MountOptions {
-    MountOptions { uid: 1000, gid: 100, attr_ttl, ..MountOptions::default() }
+    MountOptions { uid: 1000, gid: 100, attr_ttl, dir_attr_ttl: attr_ttl, ..MountOptions::default() }
 }
 
 fn mount() -> (Arc<MemoryRemote>, Filesystem) {
@@ -81,6 +83,24 @@ async fn names_from(fs: &Filesystem, fh: Fh, offset: u64) -> Vec<String> {
         if at == before {
             return names;
         }
+    }
+}
+
+/// What a server could say of a file.
+pub(crate) fn attr(file_id: u64, kind: FileKind, size: u64) -> RemoteAttr {
+    RemoteAttr {
+        file_id,
+        kind,
+        size,
+        allocated: size,
+        created: FileTime(1),
+        accessed: FileTime(1),
+        written: FileTime(1),
+        changed: FileTime(1),
+        attributes: FileAttributes::NORMAL,
+        links: 1,
+        device: None,
+        posix: None,
     }
 }
 

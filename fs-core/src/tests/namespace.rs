@@ -176,11 +176,12 @@ async fn a_refused_rename_puts_the_target_back() {
 async fn only_the_case_of_a_name_can_be_changed() {
     let (remote, fs) = mount();
     let (entry, fh) = fs.create(Ino::ROOT, "readme", &NEW).await.unwrap();
-    let other = fs.lookup(Ino::ROOT, "README").await.unwrap().attr.ino;
-    assert_ne!(other, entry.attr.ino);
+    let other = fs.lookup(Ino::ROOT, "README").await.unwrap();
+    assert_eq!((other.attr.ino, other.respelled), (entry.attr.ino, true));
     fs.rename(Ino::ROOT, "readme", Ino::ROOT, "README", ANY).await.unwrap();
     assert_eq!(remote.paths(), ["README"]);
-    assert_eq!(fs.lookup(Ino::ROOT, "README").await.unwrap().attr.ino, entry.attr.ino);
+    let found = fs.lookup(Ino::ROOT, "README").await.unwrap();
+    assert_eq!((found.attr.ino, found.respelled), (entry.attr.ino, false));
     fs.release(fh).await.unwrap();
     assert_eq!(remote.paths(), ["README"]);
 }

@@ -1,10 +1,10 @@
 //! Names of what is neither a file of data nor a directory.
 
-use fs_core::{Device, Ino, Node};
-use fuser::{Errno, ReplyEntry};
+use fs_core::{Device, Node};
+use fuser::{Errno, INodeNo, ReplyEntry};
 use rustix::fs::FileType;
 
-use super::{Adapter, entry};
+use super::{Adapter, entry, inode};
 
 /// The permissions in a mode.
 const PERMISSIONS: u32 = 0o7777;
@@ -21,12 +21,12 @@ pub(crate) fn number(device: Device) -> u32 {
 }
 
 impl Adapter {
-    pub(super) fn make_node(&self, parent: u64, name: Box<str>, mode: u32, rdev: u32, reply: ReplyEntry) {
-        let parent = Ino(parent);
+    pub(super) fn make_node(&self, parent: INodeNo, name: Box<str>, mode: u32, rdev: u32, reply: ReplyEntry) {
         let node = match FileType::from_raw_mode(mode) {
             FileType::RegularFile | FileType::Unknown => {
                 return self.spawn(|fs| async move {
-                    entry("mknod", fs.make_file(parent, &name, mode & PERMISSIONS).await, reply);
+                    let made = fs.make_file(inode(parent), &name, mode & PERMISSIONS).await;
+                    entry("mknod", parent, &name, made, reply);
                 });
             }
             FileType::Fifo => Node::Fifo,
@@ -35,7 +35,9 @@ impl Adapter {
             FileType::BlockDevice => Node::BlockDevice(device(rdev)),
             _ => return reply.error(Errno::EINVAL),
         };
-        self.spawn(|fs| async move { entry("mknod", fs.make_node(parent, &name, node).await, reply) });
+        self.spawn(|fs| async move {
+            entry("mknod", parent, &name, fs.make_node(inode(parent), &name, node).await, reply)
+        });
     }
 }
 

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use fs_core::{Allocation, Fh, Seek};
-use fuser::{Errno, ReplyEmpty, ReplyLseek, ReplyWrite};
+use fuser::{Errno, INodeNo, ReplyEmpty, ReplyLseek, ReplyWrite};
 use rustix::fs::FallocateFlags;
 
-use super::{Adapter, empty, refuse};
+use super::{Adapter, changed, empty, refuse};
 
 /// `SEEK_DATA` and `SEEK_HOLE`; the kernel does the others itself.
 const SEEK_DATA: i32 = 3;
@@ -43,16 +43,27 @@ impl Adapter {
         });
     }
 
-    pub(super) fn allocate(&self, fh: u64, range: Range<u64>, mode: i32, reply: ReplyEmpty) {
+    pub(super) fn allocate(&self, node: INodeNo, fh: u64, range: Range<u64>, mode: i32, reply: ReplyEmpty) {
         let Some(how) = allocation(mode) else { return reply.error(Errno::EOPNOTSUPP) };
         self.spawn(|fs| async move {
-            empty("fallocate", fs.allocate(Fh(fh), range, how).await, reply);
+            let allocated = fs.allocate(Fh(fh), range, how).await;
+            changed(&fs, node);
+            empty("fallocate", allocated, reply);
         });
     }
 
-    pub(super) fn copy_range(&self, from: (u64, u64), to: (u64, u64), length: u64, reply: ReplyWrite) {
+    pub(super) fn copy_range(
+        &self,
+        from: (u64, u64),
+        to: (u64, u64),
+        node: INodeNo,
+        length: u64,
+        reply: ReplyWrite,
+    ) {
         self.spawn(|fs| async move {
-            match fs.copy_range((Fh(from.0), from.1), (Fh(to.0), to.1), length).await {
+            let copied = fs.copy_range((Fh(from.0), from.1), (Fh(to.0), to.1), length).await;
+            changed(&fs, node);
+            match copied {
                 Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
                 Err(error) => reply.error(refuse("copy_file_range", &error)),
             }

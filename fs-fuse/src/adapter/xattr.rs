@@ -28,7 +28,7 @@ fn sized(operation: &'static str, result: FsResult<Bytes>, size: u32, reply: Rep
 }
 
 impl Adapter {
-    pub(super) fn set_xattr(&self, ino: u64, name: &OsStr, value: &[u8], flags: i32, reply: ReplyEmpty) {
+    pub(super) fn set_xattr(&self, ino: Ino, name: &OsStr, value: &[u8], flags: i32, reply: ReplyEmpty) {
         let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
         let mode = match flags & (CREATE | REPLACE) {
             0 => XattrMode::Any,
@@ -38,24 +38,24 @@ impl Adapter {
         };
         let value = Bytes::copy_from_slice(value);
         self.spawn(|fs| async move {
-            empty("setxattr", fs.set_xattr(Ino(ino), &name, value, mode).await, reply);
+            empty("setxattr", fs.set_xattr(ino, &name, value, mode).await, reply);
         });
     }
 
-    pub(super) fn get_xattr(&self, ino: u64, name: &OsStr, size: u32, reply: ReplyXattr) {
+    pub(super) fn get_xattr(&self, ino: Ino, name: &OsStr, size: u32, reply: ReplyXattr) {
         let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
         // The kernel asks for it before each write; SMB has no place for it.
         if name.starts_with("security.") || name.starts_with("trusted.") {
             return reply.error(Errno::EOPNOTSUPP);
         }
         self.spawn(|fs| async move {
-            sized("getxattr", fs.xattr(Ino(ino), &name).await, size, reply);
+            sized("getxattr", fs.xattr(ino, &name).await, size, reply);
         });
     }
 
-    pub(super) fn list_xattrs(&self, ino: u64, size: u32, reply: ReplyXattr) {
+    pub(super) fn list_xattrs(&self, ino: Ino, size: u32, reply: ReplyXattr) {
         self.spawn(|fs| async move {
-            let joined = fs.xattrs(Ino(ino)).await.map(|names| {
+            let joined = fs.xattrs(ino).await.map(|names| {
                 let parts = names.into_iter().flat_map(|name| name.into_bytes().into_iter().chain([0]));
                 Bytes::from(parts.collect::<Vec<u8>>())
             });
@@ -63,10 +63,10 @@ impl Adapter {
         });
     }
 
-    pub(super) fn remove_xattr(&self, ino: u64, name: &OsStr, reply: ReplyEmpty) {
+    pub(super) fn remove_xattr(&self, ino: Ino, name: &OsStr, reply: ReplyEmpty) {
         let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
         self.spawn(|fs| async move {
-            empty("removexattr", fs.remove_xattr(Ino(ino), &name).await, reply);
+            empty("removexattr", fs.remove_xattr(ino, &name).await, reply);
         });
     }
 }

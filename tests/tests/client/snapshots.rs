@@ -1,45 +1,30 @@
 //! Earlier states of a share.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 
-use sharefs_tests::Samba;
+use sharefs_tests::Snapshots;
 use smb_client::{AccessMask, FileTime, NtStatus, OpenOptions};
-use tempfile::TempDir;
 
 use crate::help::{data, status};
 
 const TOKENS: [&str; 2] = ["@GMT-2026.02.03-04.05.06", "@GMT-2025.12.31-23.59.59"];
 
-/// A server that takes directories of such names for snapshots, and where they are.
-fn with_snapshots() -> (Samba, TempDir) {
-    let place = tempfile::tempdir().expect("a directory");
-    let samba = Samba::builder()
-        .newer()
-        .share("vfs objects", "shadow_copy2")
-        // Below each snapshot is the share's whole path: its place is not known before the server has started.
-        .share("shadow:mountpoint", "/")
-        .share("shadow:snapdir", place.path().display())
-        .share("shadow:format", "@GMT-%Y.%m.%d-%H.%M.%S")
-        .share("shadow:localtime", "no")
-        .share("shadow:sort", "desc")
-        .start();
-    fs::set_permissions(place.path(), Permissions::from_mode(0o755)).expect("chmod");
-    let share = samba.share_path();
-    let below = share.strip_prefix("/").expect("an absolute path");
+fn with_snapshots() -> Snapshots {
+    let snapshots = Snapshots::start();
     for token in TOKENS {
-        let root = place.path().join(token).join(below);
+        let root = snapshots.root(token);
         fs::create_dir_all(root.join("folder")).expect("a snapshot");
         fs::write(root.join("file"), token).expect("a file");
         fs::write(root.join("folder/gone"), token).expect("a file");
     }
-    (samba, place)
+    snapshots
 }
 
 #[tokio::test]
 async fn earlier_states_are_listed_and_read() {
-    let (samba, _place) = with_snapshots();
-    let share = data(&samba).await;
+    let server = with_snapshots();
+    let samba = &server.samba;
+    let share = data(samba).await;
     share.write("file", "the present").await.expect("write");
     let snapshots = share.snapshots("").await.expect("the list");
     assert_eq!(snapshots.iter().map(|snapshot| snapshot.token.as_str()).collect::<Vec<_>>(), TOKENS);
@@ -66,7 +51,7 @@ async fn earlier_states_are_listed_and_read() {
 #[tokio::test]
 async fn a_server_without_snapshots_says_so() {
     let samba = Samba::start();
-    let share = data(&samba).await;
+    let share = data(samba).await;
     match share.snapshots("").await {
         Ok(snapshots) => assert!(snapshots.is_empty()),
         Err(error) => {

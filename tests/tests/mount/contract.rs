@@ -1,12 +1,14 @@
 //! `docs/SEMANTICS.md`, sentence by sentence: a test's number is the promise's.
 //!
-//! What is not here is tested elsewhere (S60 and on in `links`, `locks` and `posix`, S17, S34, S43 and the errors of S40 by the unit tests of `fs-core`, the life of a
+//! What is not here is tested elsewhere (S60 and on in `links`, `locks` and `posix`, S100 and on in `identity`, `leftovers`, `tuning` and `watching`, S17, S34, S43 and the errors of S40 by the unit tests of `fs-core`, the life of a
 //! mount in `lifecycle`, a lost server in `trouble`) or promises nothing that a test can see (S7, S26, S32, S51).
 
 use std::fs;
 use std::path::PathBuf;
 
 use sharefs_tests::{Mount, Samba, overwrite, wait_until};
+
+use crate::help::REFUSED;
 
 /// A server, a mount of it, and the user's Python to look through.
 struct Contract {
@@ -27,7 +29,7 @@ impl Contract {
 
     /// Runs Python in the mount, as the user.
     fn python(&self, script: &str) -> String {
-        self.mount.shell(&format!("cd mnt && python3 - <<'END'\n{PRELUDE}\n{script}\nEND\n"))
+        self.mount.shell(&format!("cd mnt && python3 - <<'END'\n{REFUSED}{PRELUDE}\n{script}\nEND\n"))
     }
 
     /// A file on the server's disk.
@@ -47,13 +49,6 @@ impl Contract {
 
 const PRELUDE: &str = r"
 import ctypes, errno, fcntl, mmap, os, stat, sys
-def refused(code, call, *args):
-    try:
-        call(*args)
-    except OSError as e:
-        assert e.errno == code, (errno.errorcode.get(e.errno), 'instead of', errno.errorcode[code])
-    else:
-        raise AssertionError('must fail with ' + errno.errorcode[code])
 def put(name, text):
     with open(name, 'w') as f:
         f.write(text)

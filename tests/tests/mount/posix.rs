@@ -3,18 +3,13 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use sharefs_tests::{Mount, Samba};
+use sharefs_tests::{Mount, Samba, Snapshots};
+
+use crate::help::REFUSED;
 
 const PRELUDE: &str = "
 import ctypes, errno, os, stat, sys
 libc = ctypes.CDLL(None, use_errno=True)
-def refused(code, call, *args):
-    try:
-        call(*args)
-    except OSError as e:
-        assert e.errno == code, (errno.errorcode.get(e.errno), 'instead of', errno.errorcode[code])
-    else:
-        raise AssertionError('must fail with ' + errno.errorcode[code])
 def fallocate(f, mode, offset, length):
     libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
     if libc.fallocate(f, mode, offset, length) != 0:
@@ -22,7 +17,7 @@ def fallocate(f, mode, offset, length):
 ";
 
 fn python(mount: &Mount, script: &str) -> String {
-    mount.shell(&format!("cd mnt && python3 - <<'END'\n{PRELUDE}\n{script}\nEND\n"))
+    mount.shell(&format!("cd mnt && python3 - <<'END'\n{REFUSED}{PRELUDE}\n{script}\nEND\n"))
 }
 
 fn servers() -> [Samba; 2] {
@@ -202,24 +197,13 @@ assert libc.renameat2(-100, b'a', -100, b'b', 2) == -1 and ctypes.get_errno() ==
 #[test]
 fn s87_an_earlier_state_can_be_mounted() {
     const TOKEN: &str = "@GMT-2026.02.03-04.05.06";
-    let place = tempfile::tempdir().expect("a directory");
-    fs::set_permissions(place.path(), Permissions::from_mode(0o755)).expect("chmod");
-    let samba = Samba::builder()
-        .newer()
-        .share("vfs objects", "shadow_copy2")
-        .share("shadow:mountpoint", "/")
-        .share("shadow:snapdir", place.path().display())
-        .share("shadow:format", "@GMT-%Y.%m.%d-%H.%M.%S")
-        .share("shadow:localtime", "no")
-        .share("shadow:sort", "desc")
-        .start();
-    let share = samba.share_path();
-    let root = place.path().join(TOKEN).join(share.strip_prefix("/").expect("an absolute path"));
+    let server = Snapshots::start();
+    let (samba, root) = (&server.samba, server.root(TOKEN));
     fs::create_dir_all(root.join("d")).expect("mkdir");
     fs::write(root.join("d/gone"), "as it was").expect("write");
-    fs::write(share.join("new"), "new").expect("write");
+    fs::write(samba.share_path().join("new"), "new").expect("write");
     let options = format!("snapshot={TOKEN}");
-    let mount = Mount::new(&samba).options([options.as_str()]).start();
+    let mount = Mount::new(samba).options([options.as_str()]).start();
     mount.shell("test $(ls mnt) = d; test \"$(cat mnt/d/gone)\" = 'as it was'; ! touch mnt/x");
     let credentials = mount.credentials();
     let login = format!("port={},credentials={}", samba.port(), credentials.display());

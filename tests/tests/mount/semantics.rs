@@ -5,18 +5,12 @@ use std::os::unix::fs::MetadataExt;
 
 use sharefs_tests::{Mount, Samba};
 
+use crate::help::fails;
+
 fn mounted() -> (Samba, Mount) {
     let samba = Samba::start();
     let mount = Mount::new(&samba).options(["actimeo=0"]).start();
     (samba, mount)
-}
-
-/// Runs a script that must fail, with `message` in what it says.
-fn fails(mount: &Mount, script: &str, message: &str) {
-    let output = mount.shell_output(script);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{script} must fail");
-    assert!(said.contains(message), "{script}: {message:?} is not in {said:?}");
 }
 
 #[test]

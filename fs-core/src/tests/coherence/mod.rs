@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::memory::{MemoryServer, Random};
-use crate::{Filesystem, errno as e};
+use crate::{Filesystem, MountOptions, errno as e};
 use history::{History, Seen, Span};
 use kernel::WATCHDOG;
 use machine::{Answer, Fd, How, Machine};
@@ -83,7 +83,11 @@ impl Run {
         }
         let mount = script.world.mount();
         let machines = (0..script.world.machines)
-            .map(|_| Machine::new(Filesystem::new(Arc::new(server.connect()), mount.clone())))
+            .map(|client| {
+                let client = u32::try_from(client).unwrap();
+                let options = MountOptions { client, ..mount.clone() };
+                Machine::new(Filesystem::new(Arc::new(server.connect()), options))
+            })
             .collect();
         let history = History::new(mount.attr_ttl);
         let run = Arc::new(Self {

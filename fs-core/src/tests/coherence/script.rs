@@ -78,6 +78,7 @@ impl World {
     pub(super) fn mount(&self) -> MountOptions {
         MountOptions {
             attr_ttl: Duration::from_millis(self.ttl),
+            dir_attr_ttl: Duration::from_millis(self.ttl),
             cache_size: self.cache_size,
             close_timeout: Duration::from_millis(self.close_timeout),
             ..MountOptions::default()
