@@ -123,7 +123,7 @@ impl fuser::Filesystem for Adapter {
     fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
         self.spawn(|fs| async move {
             match fs.getattr(inode(ino), fh.map(|fh| Fh(fh.0))).await {
-                Ok(attr) => reply.attr(&shown(ino, &attr), &convert::attr(&attr)),
+                Ok(attr) => reply.attr(&shown(ino, &attr), &FileAttr { ino, ..convert::attr(&attr) }),
                 Err(error) => reply.error(refuse("getattr", &error)),
             }
         });
@@ -160,7 +160,7 @@ impl fuser::Filesystem for Adapter {
             match fs.setattr(inode(ino), fh.map(|fh| Fh(fh.0)), &change).await {
                 Ok(attr) => {
                     changed(&fs, ino);
-                    reply.attr(&shown(ino, &attr), &convert::attr(&attr));
+                    reply.attr(&shown(ino, &attr), &FileAttr { ino, ..convert::attr(&attr) });
                 }
                 Err(error) => reply.error(refuse("setattr", &error)),
             }

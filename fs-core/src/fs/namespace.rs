@@ -340,6 +340,7 @@ impl Filesystem {
         }
         match self.remote.remove(self.at(path), FileKind::Directory).await {
             Err(error) if error.is(NtStatus::DIRECTORY_NOT_EMPTY) && self.settled(ino).await => {
+                self.remove_leftovers().await;
                 Ok(self.remote.remove(self.at(path), FileKind::Directory).await?)
             }
             result => Ok(result?),

@@ -205,7 +205,11 @@ impl Filesystem {
                 changes = watch.next() => changes,
             };
             match changes {
-                Some(changes) => self.changed_in(directory, changes).await,
+                // Whoever stops it may be who it waits for.
+                Some(changes) => tokio::select! {
+                    () = stop.notified() => break,
+                    () = self.changed_in(directory, changes) => {}
+                },
                 None => {
                     self.watches.over(directory);
                     break;

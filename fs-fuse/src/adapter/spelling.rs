@@ -2,8 +2,8 @@
 //!
 //! To the kernel two names of one node are hard links, and renaming one to the other is done before we hear of it: were
 //! both spellings one node, no name's case could be changed. So another spelling, and all that is reached by it, is a
-//! node of its own of the same inode. stat(2) shows the inode's number for both, and the kernel keeps nothing of such a
-//! node: what there is to keep, the inode itself has.
+//! node of its own of the same inode. stat(2) shows different numbers, since mv(1) refuses to rename what has one. The
+//! kernel keeps nothing of such a node: what there is to keep, the inode itself has.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sharefs_tests::Snapshots;
+use sharefs_tests::{Samba, Snapshots};
 use smb_client::{AccessMask, FileTime, NtStatus, OpenOptions};
 
 use crate::help::{data, status};

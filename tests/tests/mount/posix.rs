@@ -1,7 +1,7 @@
 //! Extended attributes, ranges, owners and modes, snapshots: S80 and on.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use sharefs_tests::{Mount, Samba, Snapshots};
 
