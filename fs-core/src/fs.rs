@@ -36,6 +36,7 @@ use crate::remote::{Device, FileKind, LeaseKey, Remote, RemoteAttr, RemoteError}
 
 pub use link::Symlinks;
 pub use lock::{LockAsk, LockOwner, Locked};
+pub use posix::Owner;
 pub use range::{Allocation, Seek};
 pub use xattr::XattrMode;
 
@@ -68,6 +69,8 @@ pub struct MountOptions {
     /// Modes and owners that programs set and the server cannot keep are shown for as long as the mount knows the
     /// file (`dynperm`).
     pub dynamic_permissions: bool,
+    /// What is made belongs to whom it is made for, as far as the server or this mount can keep that (`setuids`).
+    pub set_owners: bool,
 }
 
 impl Default for MountOptions {
@@ -85,6 +88,7 @@ impl Default for MountOptions {
             symlinks: Symlinks::default(),
             local_locks: false,
             dynamic_permissions: false,
+            set_owners: false,
         }
     }
 }
@@ -94,6 +98,8 @@ impl Default for MountOptions {
 pub struct Attr {
     /// Inode number.
     pub ino: Ino,
+    /// What programs are to be shown as the number: the names of one file have one.
+    pub number: Ino,
     /// What it is.
     pub kind: FileKind,
     /// Size in bytes.
@@ -172,6 +178,8 @@ pub struct Create {
     pub exclusive: bool,
     /// Permission bits wanted; only the owner's write bit can be kept, as the READONLY attribute.
     pub mode: u32,
+    /// Whom it is made for: see [`MountOptions::set_owners`].
+    pub owner: Option<Owner>,
 }
 
 /// A time to set.
@@ -393,15 +401,18 @@ impl Filesystem {
         // look for holes would take such a file for one.
         let allocated = if attr.allocated == 0 { attr.size } else { attr.allocated };
         let (perm, uid, gid) = self.permissions(ino, attr);
+        let made_up = self.made_up(ino).changed.filter(|_| attr.posix.is_none()).unwrap_or(FileTime::ZERO);
+        let number = self.inodes().node(ino).map_or(ino, |node| node.number);
         let or = |time: FileTime, other: FileTime| if time == FileTime::ZERO { other } else { time };
         Attr {
             ino,
+            number,
             kind: attr.kind,
             size: attr.size,
             blocks: allocated.div_ceil(512),
             accessed: or(attr.accessed, attr.written),
             modified: attr.written,
-            changed: or(attr.changed, attr.written),
+            changed: or(attr.changed, attr.written).max(made_up),
             created: attr.created,
             perm,
             links: if doomed { 0 } else { attr.links.max(1) },

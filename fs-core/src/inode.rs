@@ -7,7 +7,9 @@
 //! Races are told by a counter, not by time. Each local change gives the inode a new [`Stamp`]; an answer of
 //! the server is believed only if the inode's stamp is not newer than the one read before asking.
 
-use std::collections::HashMap;
+mod names;
+
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,8 @@ use tokio::time::Instant;
 
 use crate::error::{FsError, FsResult};
 use crate::name::RemotePath;
-use crate::remote::{FileKind, RemoteAttr, SetPosix};
+use crate::remote::{FileKind, RemoteAttr};
+pub(crate) use names::MadeUp;
 
 /// An inode number. Never reused while the filesystem is mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,7 +61,9 @@ pub(crate) struct Node {
     /// Since it was opened first.
     pub(crate) content: Option<Arc<Content>>,
     /// What programs set and the server cannot keep.
-    pub(crate) made_up: SetPosix,
+    pub(crate) made_up: MadeUp,
+    /// What programs are shown as the inode's number: all names of a file have that of the one that was known first.
+    pub(crate) number: Ino,
 }
 
 /// The order is the same each time, so that what happens in it can be played again.
@@ -68,6 +73,8 @@ type Nodes = HashMap<Ino, Node, BuildHasherDefault<DefaultHasher>>;
 #[derive(Debug)]
 pub(crate) struct Inodes {
     nodes: Nodes,
+    /// The inodes by the server's numbers of their files: names of one file stand together.
+    files: BTreeSet<(u64, Ino)>,
     last: Ino,
     stamp: Stamp,
     ttl: Duration,
@@ -75,8 +82,14 @@ pub(crate) struct Inodes {
 
 impl Inodes {
     pub(crate) fn new(ttl: Duration, now: Instant) -> Self {
-        let root = Node::new(FileKind::Directory, Ino::ROOT, "".into(), now);
-        Self { nodes: Nodes::from_iter([(Ino::ROOT, root)]), last: Ino::ROOT, stamp: Stamp::default(), ttl }
+        let root = Node::new(FileKind::Directory, Ino::ROOT, Ino::ROOT, "".into(), now);
+        Self {
+            nodes: Nodes::from_iter([(Ino::ROOT, root)]),
+            files: BTreeSet::new(),
+            last: Ino::ROOT,
+            stamp: Stamp::default(),
+            ttl,
+        }
     }
 
     /// The stamp to read before asking the server.
@@ -183,7 +196,7 @@ impl Inodes {
         }
         let ino = new;
         self.node_mut(parent)?.children.insert(name.into(), ino);
-        let mut node = Node::new(attr.kind, parent, name.into(), now);
+        let mut node = Node::new(attr.kind, ino, parent, name.into(), now);
         node.lookups = 1;
         node.named = asked;
         self.nodes.insert(ino, node);
@@ -243,24 +256,6 @@ impl Inodes {
         self.changed(ino);
         if let Some(node) = self.nodes.get_mut(&ino) {
             node.fresh_until = node.fresh_until.min(Instant::now());
-        }
-    }
-
-    /// The inodes that are the same file as this one, by other names, if the server numbers its files.
-    pub(crate) fn same_file(&self, ino: Ino) -> Vec<Ino> {
-        let number = |node: &Node| node.attr.map_or(0, |attr| attr.file_id);
-        let Some(wanted) = self.nodes.get(&ino).map(number).filter(|number| *number != 0) else {
-            return Vec::new();
-        };
-        let same = self.nodes.iter().filter(|(other, node)| **other != ino && number(node) == wanted);
-        same.map(|(other, _)| *other).collect()
-    }
-
-    /// What programs set and the server cannot keep.
-    pub(crate) fn make_up(&mut self, ino: Ino, change: &SetPosix) {
-        if let Some(node) = self.nodes.get_mut(&ino) {
-            let SetPosix { mode, uid, gid } = &mut node.made_up;
-            (*mode, *uid, *gid) = (change.mode.or(*mode), change.uid.or(*uid), change.gid.or(*gid));
         }
     }
 
@@ -453,25 +448,40 @@ impl Inodes {
     /// Keep what the server answered to a question asked at `asked`, unless it has been overtaken.
     pub(crate) fn learn(&mut self, ino: Ino, mut attr: RemoteAttr, asked: Stamp, now: Instant) {
         let ttl = self.patience(ino, asked);
-        if let Some(node) = self.nodes.get_mut(&ino) {
+        let Some(node) = self.nodes.get_mut(&ino) else { return };
+        let mut until = now + ttl;
+        if let Some(known) = &node.attr {
             if attr.file_id == 0 {
-                attr.file_id = node.attr.map_or(0, |known| known.file_id);
+                attr.file_id = known.file_id;
             }
             if attr.links == 0 {
-                attr.links = node.attr.map_or(1, |known| known.links);
+                attr.links = known.links;
             }
-            if let Some(known) = &node.attr {
-                attr.posix = attr.posix.or(known.posix);
-                attr.device = attr.device.or(known.device);
+            if attr.posix.is_none() && known.posix.is_some() {
+                // The answer does not say all: what it leaves out, it makes no younger.
+                let unchanged = attr.written == known.written && attr.size == known.size;
+                until = if unchanged { node.fresh_until } else { now };
+                (attr.posix, attr.changed, attr.links) = (known.posix, known.changed, known.links);
             }
-            if node.changed <= asked && node.fresh_until <= now + ttl {
-                node.attr = Some(attr);
-                node.fresh_until = now + ttl;
-            } else if node.attr.is_none() {
-                node.attr = Some(attr);
-                node.fresh_until = now;
+            attr.device = attr.device.or(known.device);
+        }
+        let before = node.attr.map(|known| known.file_id);
+        if node.changed <= asked && node.fresh_until <= now + ttl {
+            node.attr = Some(attr);
+            node.fresh_until = until;
+        } else if node.attr.is_none() {
+            node.attr = Some(attr);
+            node.fresh_until = now;
+        } else {
+            return;
+        }
+        if before != Some(attr.file_id) {
+            self.files.remove(&(before.unwrap_or(0), ino));
+            if attr.file_id != 0 {
+                self.files.insert((attr.file_id, ino));
             }
         }
+        self.join_names(ino);
     }
 
     /// What we know, and for how much longer we say so.
@@ -503,6 +513,7 @@ impl Inodes {
                 return;
             }
             let place = self.place(at);
+            self.files.remove(&(node.attr.map_or(0, |attr| attr.file_id), at));
             self.nodes.remove(&at);
             let Some((parent, name)) = place else { return };
             self.unlink_entry(parent, &name);
@@ -512,7 +523,7 @@ impl Inodes {
 }
 
 impl Node {
-    fn new(kind: FileKind, parent: Ino, name: Box<str>, now: Instant) -> Self {
+    fn new(kind: FileKind, number: Ino, parent: Ino, name: Box<str>, now: Instant) -> Self {
         Self {
             kind,
             parent,
@@ -528,7 +539,8 @@ impl Node {
             named: Stamp::default(),
             leased: None,
             content: None,
-            made_up: SetPosix::default(),
+            made_up: MadeUp::default(),
+            number,
         }
     }
 
@@ -542,6 +554,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::Posix;
     use smb_proto::fscc::{FileAttributes, FileTime};
 
     const TTL: Duration = Duration::from_secs(1);
@@ -636,6 +649,44 @@ mod tests {
         let asked = t.stamp();
         t.learn(f, attr(1, FileKind::File, 120), asked, now);
         assert_eq!(t.known(f, now).unwrap().0.size, 120);
+    }
+
+    #[test]
+    fn an_answer_that_leaves_the_mode_out_makes_it_no_younger() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let posix = Some(Posix { mode: Some(0o640), ..Posix::default() });
+        let whole = RemoteAttr { posix, changed: FileTime(5), ..attr(1, FileKind::File, 10) };
+        let asked = t.stamp();
+        let f = t.looked_up(Ino::ROOT, "f", whole, asked, now).unwrap();
+        // The answer to an open, half a second later.
+        t.learn(f, attr(1, FileKind::File, 10), asked, now + TTL / 2);
+        let (known, valid) = t.known(f, now + TTL / 2).unwrap();
+        assert_eq!((known.posix, known.changed, valid), (posix, FileTime(5), TTL / 2));
+        // That of a close after a write: the time of change is another too.
+        t.learn(f, attr(1, FileKind::File, 11), asked, now + TTL / 2);
+        let (known, valid) = t.known(f, now + TTL / 2).unwrap();
+        assert_eq!((known.size, known.posix, valid), (11, posix, Duration::ZERO));
+    }
+
+    #[test]
+    fn names_of_one_file_are_shown_with_one_number() {
+        let now = Instant::now();
+        let mut t = Inodes::new(TTL, now);
+        let first = add(&mut t, Ino::ROOT, "a", 7, FileKind::File, now);
+        let second = add(&mut t, Ino::ROOT, "b", 7, FileKind::File, now);
+        let other = add(&mut t, Ino::ROOT, "c", 8, FileKind::File, now);
+        let number = |t: &Inodes, ino: Ino| t.node(ino).unwrap().number;
+        assert_eq!((number(&t, second), number(&t, other)), (first, other));
+        assert_eq!(t.same_file(first), [second]);
+        // Of a number that the server has given to another file.
+        let asked = t.stamp();
+        let late = RemoteAttr { created: FileTime(9), ..attr(7, FileKind::File, 10) };
+        let late = t.looked_up(Ino::ROOT, "d", late, asked, now).unwrap();
+        assert_eq!(number(&t, late), late);
+        t.detach(first);
+        t.forget(first, 1);
+        assert_eq!((number(&t, second), t.same_file(second)), (first, vec![late]));
     }
 
     trait WithAllocated {

@@ -26,9 +26,10 @@ use rustix::fs::OFlags;
 use tokio::runtime::Handle;
 
 use crate::convert;
-use answer::{dot, empty, entry, hints, refuse};
+use answer::{attributes, dot, empty, entry, hints, refuse, valid};
 use lock::KernelLock;
 pub(crate) use node::number;
+use node::{given, owner};
 
 /// The largest request the kernel makes without a raised fs.fuse.max_pages_limit.
 const MAX_WRITE: u32 = 1 << 20;
@@ -118,10 +119,7 @@ impl fuser::Filesystem for Adapter {
 
     fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
         self.spawn(|fs| async move {
-            match fs.getattr(Ino(ino.0), fh.map(|fh| Fh(fh.0))).await {
-                Ok(attr) => reply.attr(&attr.valid, &convert::attr(&attr)),
-                Err(error) => reply.error(refuse("getattr", &error)),
-            }
+            attributes("getattr", fs.getattr(Ino(ino.0), fh.map(|fh| Fh(fh.0))).await, reply);
         });
     }
 
@@ -153,10 +151,7 @@ impl fuser::Filesystem for Adapter {
             created: crtime.map(convert::file_time),
         };
         self.spawn(|fs| async move {
-            match fs.setattr(Ino(ino.0), fh.map(|fh| Fh(fh.0)), &change).await {
-                Ok(attr) => reply.attr(&attr.valid, &convert::attr(&attr)),
-                Err(error) => reply.error(refuse("setattr", &error)),
-            }
+            attributes("setattr", fs.setattr(Ino(ino.0), fh.map(|fh| Fh(fh.0)), &change).await, reply);
         });
     }
 
@@ -171,7 +166,7 @@ impl fuser::Filesystem for Adapter {
 
     fn mknod(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
@@ -180,13 +175,15 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let name = text!(name, reply);
-        self.make_node(parent.0, name, mode, rdev, reply);
+        self.make_node(parent.0, name, mode, rdev, owner(req), reply);
     }
 
-    fn symlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
         let (name, target) = (text!(name, reply), text!(target.as_os_str(), reply));
+        let (parent, owner) = (Ino(parent.0), owner(req));
         self.spawn(|fs| async move {
-            entry("symlink", fs.symlink(Ino(parent.0), &name, &target).await, reply);
+            let made = fs.symlink(parent, &name, &target).await;
+            entry("symlink", given(&fs, parent, made, owner).await, reply);
         });
     }
 
@@ -197,17 +194,13 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn mkdir(
-        &self,
-        _req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _umask: u32,
-        reply: ReplyEntry,
-    ) {
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move { entry("mkdir", fs.mkdir(Ino(parent.0), &name, mode).await, reply) });
+        let (parent, owner) = (Ino(parent.0), owner(req));
+        self.spawn(|fs| async move {
+            let made = fs.mkdir(parent, &name, mode).await;
+            entry("mkdir", given(&fs, parent, made, owner).await, reply);
+        });
     }
 
     fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -251,7 +244,7 @@ impl fuser::Filesystem for Adapter {
 
     fn create(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
@@ -261,13 +254,13 @@ impl fuser::Filesystem for Adapter {
     ) {
         let name = text!(name, reply);
         let exclusive = convert::oflags(flags).contains(OFlags::EXCL);
-        let create = Create { open: convert::open_flags(flags), exclusive, mode };
+        let create = Create { open: convert::open_flags(flags), exclusive, mode, owner: Some(owner(req)) };
         self.spawn(|fs| async move {
             match fs.create(Ino(parent.0), &name, &create).await {
                 Ok((entry, fh)) => {
                     let hints = hints(&fs, fh);
                     let (attr, fh) = (convert::attr(&entry.attr), FileHandle(fh.0));
-                    reply.created(&entry.attr.valid, &attr, GENERATION, fh, hints);
+                    reply.created(&valid(&entry.attr), &attr, GENERATION, fh, hints);
                 }
                 Err(error) => reply.error(refuse("create", &error)),
             }
@@ -393,7 +386,7 @@ impl fuser::Filesystem for Adapter {
                 // The kernel takes name and kind of "." and "..", and no attributes.
                 let attr = item.attr.unwrap_or_else(|| dot(&item));
                 let full = convert::attr(&attr);
-                !reply.add(full.ino, item.next, item.name, &attr.valid, &full, GENERATION)
+                !reply.add(full.ino, item.next, item.name, &valid(&attr), &full, GENERATION)
             };
             match fs.readdir(Fh(fh.0), offset, true, add).await {
                 Ok(()) => reply.ok(),

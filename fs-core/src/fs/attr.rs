@@ -150,6 +150,13 @@ impl Filesystem {
     /// # Errors
     /// EROFS; ENOENT or ESTALE if the inode is gone; what the server says.
     pub async fn setattr(&self, ino: Ino, fh: Option<Fh>, change: &SetAttrs) -> FsResult<Attr> {
+        let result = self.change(ino, fh, change).await;
+        // Also one that failed in the middle.
+        self.names_changed(ino).await;
+        result
+    }
+
+    async fn change(&self, ino: Ino, fh: Option<Fh>, change: &SetAttrs) -> FsResult<Attr> {
         if change.size.is_some()
             || change.mode.is_some()
             || change.accessed.is_some()
@@ -184,6 +191,7 @@ impl Filesystem {
                 attr
             }
         };
+        self.changed_now(ino);
         if request.written.is_some()
             && let Some(content) = self.inodes().content_of(ino)
         {

@@ -119,7 +119,11 @@ impl Filesystem {
                 count.keep();
                 let attr = self.presented(ino, &opened.attr);
                 let made = opened.created.then_some(create.mode);
-                Ok((Entry { attr: self.make_up(attr, made) }, fh))
+                let entry = Entry { attr: self.make_up(attr, made) };
+                Ok(match create.owner.filter(|_| opened.created) {
+                    Some(owner) => (self.give(parent, entry, owner).await, fh),
+                    None => (entry, fh),
+                })
             }
             Err(error) => {
                 count.close().await;
@@ -339,7 +343,8 @@ impl Filesystem {
     fn note_written(&self, ino: Ino, end: u64) {
         self.inodes().written(ino, end, Instant::now());
         self.note_changed(ino);
-        self.links_changed(ino);
+        // Nobody waits for it: the kernel may hold what it waits for until the write is answered.
+        drop(self.forget_attributes_soon(self.expire_names(ino)));
     }
 
     /// What listings say of a file is out of date.

@@ -59,7 +59,8 @@ impl Filesystem {
         let entry = self.enter(parent, name, attr, asked)?;
         self.inodes().changed_entry(parent);
         self.overtake(parent, name);
-        self.links_changed(entry.attr.ino);
+        self.changed_now(ino);
+        self.names_changed(entry.attr.ino).await;
         Ok(entry)
     }
 
@@ -111,14 +112,16 @@ impl Filesystem {
         Ok(target)
     }
 
-    /// The number of names has changed of a file that may have several: what is known of the others is not right.
-    pub(super) fn links_changed(&self, ino: Ino) {
+    /// A file has changed that may have several names: what is known by the others is not right. The kernel has
+    /// forgotten it as well when this returns.
+    pub(super) async fn names_changed(&self, ino: Ino) {
+        self.forget_attributes(self.expire_names(ino)).await;
+    }
+
+    /// The other names of a file, of which what was known is no longer believed.
+    pub(super) fn expire_names(&self, ino: Ino) -> Vec<Ino> {
         let others = {
             let mut inodes = self.inodes();
-            let known = inodes.node(ino).ok().and_then(|node| node.attr);
-            if known.is_none_or(|attr| attr.links <= 1) {
-                return;
-            }
             let others = inodes.same_file(ino);
             others.iter().for_each(|other| inodes.expire(*other));
             others
@@ -129,12 +132,7 @@ impl Filesystem {
                 self.overtake(parent, &name);
             }
         }
-        if let Some(kernel) = self.kernel.get().filter(|_| !others.is_empty()).cloned() {
-            // It does not block, but what it writes to may be full.
-            tokio::task::spawn_blocking(move || {
-                others.iter().for_each(|other| kernel.forget_attributes(*other));
-            });
-        }
+        others
     }
 
     /// Whether both are names of one file: renaming one to the other changes nothing then.

@@ -84,7 +84,7 @@ impl Filesystem {
                 let kind = child.map_or(FileKind::File, |(_, kind)| kind);
                 self.let_go(child).await;
                 self.remove(&path, kind).await?;
-                self.gone(child);
+                self.gone(child).await;
             }
         }
         self.left(parent, name);
@@ -100,7 +100,7 @@ impl Filesystem {
         let name = name::checked(name)?;
         let (path, child, _) = self.find(parent, name)?;
         self.remove_directory(&path, child.map(|(ino, _)| ino)).await?;
-        self.gone(child);
+        self.gone(child).await;
         self.left(parent, name);
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Filesystem {
             match (kind == FileKind::Directory, target_kind == FileKind::Directory) {
                 (true, true) => {
                     self.remove_directory(&to, Some(ino)).await?;
-                    self.gone(target);
+                    self.gone(target).await;
                 }
                 (true, false) => return Err(FsError::local(errno::ENOTDIR, "a directory replaces no file")),
                 (false, true) => return Err(FsError::local(errno::EISDIR, "a file replaces no directory")),
@@ -157,12 +157,13 @@ impl Filesystem {
                 (false, false) => self.let_go(target).await,
             }
         }
-        let mut result = self.rename_on_server(&from, &to, replace).await;
+        let kind = source.map_or(FileKind::File, |(_, kind)| kind);
+        let mut result = self.rename_on_server(&from, &to, kind, replace).await;
         if let (Err(error), Some((ino, FileKind::Directory))) = (&result, source)
             && matches!(error.status(), Some(NtStatus::ACCESS_DENIED | NtStatus::SHARING_VIOLATION))
             && self.settled(Some(ino)).await
         {
-            result = self.rename_on_server(&from, &to, replace).await;
+            result = self.rename_on_server(&from, &to, kind, replace).await;
         }
         if let Err(error) = result {
             if let Some((_, aside)) = &hidden {
@@ -170,16 +171,25 @@ impl Filesystem {
             }
             return Err(error);
         }
+        if let Some((replaced, _)) = target {
+            self.changed_now(replaced);
+            self.names_changed(replaced).await;
+        }
         let removed = {
             let mut inodes = self.inodes();
             let removed = hidden.filter(|(ino, aside)| inodes.doom(*ino, last_name(aside)));
             if let Some((ino, _)) = source {
                 inodes.moved(ino, new_parent, new_name);
+                // Its time of change is another.
+                inodes.expire(ino);
             } else if let Some((ino, _)) = target {
                 inodes.detach(ino);
             }
             removed
         };
+        if let Some((ino, _)) = source {
+            self.changed_now(ino);
+        }
         if let Some((ino, aside)) = removed {
             self.let_go(Some((ino, FileKind::File))).await;
             self.remove_hidden(&aside).await;
@@ -254,9 +264,10 @@ impl Filesystem {
         }
     }
 
-    fn gone(&self, child: Option<(Ino, FileKind)>) {
+    async fn gone(&self, child: Option<(Ino, FileKind)>) {
         if let Some((ino, _)) = child {
-            self.links_changed(ino);
+            self.changed_now(ino);
+            self.names_changed(ino).await;
             self.inodes().detach(ino);
         }
     }
@@ -346,8 +357,14 @@ impl Filesystem {
         true
     }
 
-    async fn rename_on_server(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> FsResult<()> {
-        let error = match self.remote.rename(self.at(from), self.at(to), replace).await {
+    async fn rename_on_server(
+        &self,
+        from: &RemotePath,
+        to: &RemotePath,
+        kind: FileKind,
+        replace: bool,
+    ) -> FsResult<()> {
+        let error = match self.rename_once(from, to, kind, replace).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -363,10 +380,25 @@ impl Filesystem {
         }
         match self.clear_read_only(to, &error).await {
             Some(attr) => {
-                let again = self.remote.rename(self.at(from), self.at(to), replace).await;
+                let again = self.rename_once(from, to, kind, replace).await;
                 self.restore_on_error(to, &attr, again).await
             }
             None => Err(error.into()),
+        }
+    }
+
+    async fn rename_once(
+        &self,
+        from: &RemotePath,
+        to: &RemotePath,
+        kind: FileKind,
+        replace: bool,
+    ) -> RemoteResult<()> {
+        match kind {
+            FileKind::File | FileKind::Directory => {
+                self.remote.rename(self.at(from), self.at(to), replace).await
+            }
+            _ => self.remote.rename_special(self.at(from), self.at(to), replace).await,
         }
     }
 

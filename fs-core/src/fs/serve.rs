@@ -122,6 +122,20 @@ impl Filesystem {
         self.acknowledge(key, broken).await;
     }
 
+    /// Have the kernel forget the attributes of inodes, and wait for it: whoever caused this is to see it.
+    pub(super) async fn forget_attributes(&self, inos: Vec<Ino>) {
+        let Some(forget) = self.forget_attributes_soon(inos) else { return };
+        if tokio::time::timeout(KERNEL_PATIENCE, forget).await.is_err() {
+            tracing::warn!("the kernel does not forget the attributes of a file with several names");
+        }
+    }
+
+    /// The same without waiting.
+    pub(super) fn forget_attributes_soon(&self, inos: Vec<Ino>) -> Option<tokio::task::JoinHandle<()>> {
+        let kernel = self.kernel.get().filter(|_| !inos.is_empty())?.clone();
+        Some(outside(move || inos.iter().for_each(|ino| kernel.forget_attributes(*ino))))
+    }
+
     /// The lease of a directory is no longer held, for whatever reason: the kernel is not to believe for an hour what it
     /// was told under it. Nobody waits for that: whoever holds the kernel's lock of the directory may wait for us.
     pub(super) fn unlease(&self, directory: Ino) {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fs_core::{DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino};
-use fuser::{Errno, FopenFlags, ReplyEmpty, ReplyEntry};
+use fs_core::{Attr, DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino};
+use fuser::{Errno, FileAttr, FopenFlags, INodeNo, ReplyAttr, ReplyEmpty, ReplyEntry};
 
 use super::{GENERATION, UNKNOWN_INO};
 use crate::convert;
@@ -24,7 +24,24 @@ pub(super) fn empty(operation: &'static str, result: FsResult<()>, reply: ReplyE
 
 pub(super) fn entry(operation: &'static str, result: FsResult<Entry>, reply: ReplyEntry) {
     match result {
-        Ok(entry) => reply.entry(&entry.attr.valid, &convert::attr(&entry.attr), GENERATION),
+        Ok(entry) => reply.entry(&valid(&entry.attr), &convert::attr(&entry.attr), GENERATION),
+        Err(error) => reply.error(refuse(operation, &error)),
+    }
+}
+
+/// How long the kernel may believe what an answer about a name says. There it takes the inode for the number that
+/// programs are shown: where that is another, it is to ask for the attributes.
+pub(super) fn valid(attr: &Attr) -> Duration {
+    if attr.number == attr.ino { attr.valid } else { Duration::ZERO }
+}
+
+/// The attributes of an inode, with the number that programs are shown.
+pub(super) fn attributes(operation: &'static str, result: FsResult<Attr>, reply: ReplyAttr) {
+    match result {
+        Ok(attr) => {
+            let shown = FileAttr { ino: INodeNo(attr.number.0), ..convert::attr(&attr) };
+            reply.attr(&attr.valid, &shown);
+        }
         Err(error) => reply.error(refuse(operation, &error)),
     }
 }
@@ -39,10 +56,11 @@ pub(super) fn hints(fs: &Filesystem, fh: Fh) -> FopenFlags {
 }
 
 /// Attributes for an entry that has none: its kind and number.
-pub(super) fn dot(item: &DirItem<'_>) -> fs_core::Attr {
+pub(super) fn dot(item: &DirItem<'_>) -> Attr {
     let zero = smb_proto::fscc::FileTime::ZERO;
-    fs_core::Attr {
+    Attr {
         ino: item.ino.unwrap_or(Ino(UNKNOWN_INO.0)),
+        number: item.ino.unwrap_or(Ino(UNKNOWN_INO.0)),
         kind: item.kind,
         size: 0,
         blocks: 0,

@@ -1,7 +1,7 @@
 //! Names of what is neither a file of data nor a directory.
 
-use fs_core::{Device, Ino, Node};
-use fuser::{Errno, ReplyEntry};
+use fs_core::{Device, Entry, Filesystem, FsResult, Ino, Node, Owner};
+use fuser::{Errno, ReplyEntry, Request};
 use rustix::fs::FileType;
 
 use super::{Adapter, entry};
@@ -20,13 +20,37 @@ pub(crate) fn number(device: Device) -> u32 {
     (minor & 0xFF) | ((major & 0xFFF) << 8) | ((minor & 0xF_FF00) << 12)
 }
 
+/// Whom what a request makes is for.
+pub(super) fn owner(request: &Request) -> Owner {
+    Owner { uid: request.uid(), gid: request.gid() }
+}
+
+/// What was made, given to its owner.
+pub(super) async fn given(
+    fs: &Filesystem,
+    parent: Ino,
+    made: FsResult<Entry>,
+    owner: Owner,
+) -> FsResult<Entry> {
+    Ok(fs.give(parent, made?, owner).await)
+}
+
 impl Adapter {
-    pub(super) fn make_node(&self, parent: u64, name: Box<str>, mode: u32, rdev: u32, reply: ReplyEntry) {
+    pub(super) fn make_node(
+        &self,
+        parent: u64,
+        name: Box<str>,
+        mode: u32,
+        rdev: u32,
+        owner: Owner,
+        reply: ReplyEntry,
+    ) {
         let parent = Ino(parent);
         let node = match FileType::from_raw_mode(mode) {
             FileType::RegularFile | FileType::Unknown => {
                 return self.spawn(|fs| async move {
-                    entry("mknod", fs.make_file(parent, &name, mode & PERMISSIONS).await, reply);
+                    let made = fs.make_file(parent, &name, mode & PERMISSIONS).await;
+                    entry("mknod", given(&fs, parent, made, owner).await, reply);
                 });
             }
             FileType::Fifo => Node::Fifo,
@@ -35,7 +59,10 @@ impl Adapter {
             FileType::BlockDevice => Node::BlockDevice(device(rdev)),
             _ => return reply.error(Errno::EINVAL),
         };
-        self.spawn(|fs| async move { entry("mknod", fs.make_node(parent, &name, node).await, reply) });
+        self.spawn(|fs| async move {
+            let made = fs.make_node(parent, &name, node, mode & PERMISSIONS).await;
+            entry("mknod", given(&fs, parent, made, owner).await, reply);
+        });
     }
 }
 
