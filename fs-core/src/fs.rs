@@ -38,6 +38,7 @@ use crate::remote::{Device, FileKind, LeaseKey, Remote, RemoteAttr, RemoteError}
 
 pub use link::Symlinks;
 pub use lock::{LockAsk, LockOwner, Locked};
+pub use posix::Owner;
 pub use range::{Allocation, Seek};
 pub use xattr::XattrMode;
 
@@ -77,6 +78,8 @@ pub struct MountOptions {
     pub dynamic_permissions: bool,
     /// The same for all mounts that clean up after each other when one dies: those of one user on one machine.
     pub client: u32,
+    /// What is made belongs to whom it is made for, as far as the server or this mount can keep that (`setuids`).
+    pub set_owners: bool,
 }
 
 impl Default for MountOptions {
@@ -97,6 +100,7 @@ impl Default for MountOptions {
             local_locks: false,
             dynamic_permissions: false,
             client: 0,
+            set_owners: false,
         }
     }
 }
@@ -186,6 +190,8 @@ pub struct Create {
     pub exclusive: bool,
     /// Permission bits wanted; only the owner's write bit can be kept, as the READONLY attribute.
     pub mode: u32,
+    /// Whom it is made for: see [`MountOptions::set_owners`].
+    pub owner: Option<Owner>,
 }
 
 /// A time to set.
@@ -415,6 +421,7 @@ impl Filesystem {
         // look for holes would take such a file for one.
         let allocated = if attr.allocated == 0 { attr.size } else { attr.allocated };
         let (perm, uid, gid) = self.permissions(ino, attr);
+        let made_up = self.made_up(ino).changed.filter(|_| attr.posix.is_none()).unwrap_or(FileTime::ZERO);
         let or = |time: FileTime, other: FileTime| if time == FileTime::ZERO { other } else { time };
         Attr {
             ino,
@@ -423,7 +430,7 @@ impl Filesystem {
             blocks: allocated.div_ceil(512),
             accessed: or(attr.accessed, attr.written),
             modified: attr.written,
-            changed: or(attr.changed, attr.written),
+            changed: or(attr.changed, attr.written).max(made_up),
             created: attr.created,
             perm,
             links,

@@ -18,6 +18,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use smb_proto::fscc::FileTime;
 use tokio::time::Instant;
 
 use crate::content::{Common, Content};
@@ -25,7 +26,7 @@ use crate::error::{FsError, FsResult};
 use crate::fs::MountOptions;
 use crate::name::RemotePath;
 use crate::remote::{FileKind, SetPosix};
-pub(crate) use node::Node;
+pub(crate) use node::{MadeUp, Node};
 
 /// An inode number. Never reused while the filesystem is mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,10 +151,11 @@ impl Inodes {
     }
 
     /// What programs set and the server cannot keep.
-    pub(crate) fn make_up(&mut self, ino: Ino, change: &SetPosix) {
+    pub(crate) fn make_up(&mut self, ino: Ino, change: &SetPosix, at: FileTime) {
         if let Some(node) = self.nodes.get_mut(&ino) {
-            let SetPosix { mode, uid, gid } = &mut node.made_up;
+            let SetPosix { mode, uid, gid } = &mut node.made_up.set;
             (*mode, *uid, *gid) = (change.mode.or(*mode), change.uid.or(*uid), change.gid.or(*gid));
+            node.made_up.changed = Some(at);
         }
     }
 

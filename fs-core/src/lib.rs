@@ -35,7 +35,8 @@ pub use content::CacheMode;
 pub use error::{FsError, FsResult, errno};
 pub use fs::{
     Allocation, Attr, Create, DirItem, Entry, Filesystem, Kernel, LockAsk, LockOwner, Locked, MountOptions,
-    OpenFlags, OpenHints, RenameFlags, Seek, SetAttrs, Space, Symlinks, TimeChange, WriteAt, XattrMode,
+    OpenFlags, OpenHints, Owner, RenameFlags, Seek, SetAttrs, Space, Symlinks, TimeChange, WriteAt,
+    XattrMode,
 };
 pub use handle::Fh;
 pub use inode::Ino;

@@ -407,6 +407,11 @@ pub trait Remote: Send + Sync + 'static {
     /// Rename. With `replace`, a file at the target is replaced; a directory there never is.
     async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()>;
 
+    /// The same for what is neither a file of data nor a directory, and stays what it is.
+    async fn rename_special(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {
+        self.rename(from, to, replace).await
+    }
+
     /// Open a directory for listing. With a lease, what it allows to be kept is the listing and the attributes in it.
     async fn open_dir(
         &self,
@@ -466,8 +471,9 @@ pub trait Remote: Send + Sync + 'static {
         unsupported()
     }
 
-    /// Make a pipe, a socket or a device; NOT_SUPPORTED if the server keeps none.
-    async fn make_node(&self, _path: &RemotePath, _node: Node) -> RemoteResult<RemoteAttr> {
+    /// Make a pipe, a socket or a device, with these permissions where the server keeps them; NOT_SUPPORTED if the server
+    /// keeps none.
+    async fn make_node(&self, _path: &RemotePath, _node: Node, _mode: u32) -> RemoteResult<RemoteAttr> {
         unsupported()
     }
 

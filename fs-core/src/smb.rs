@@ -4,6 +4,7 @@ mod attribute;
 mod lease;
 mod posix;
 mod range;
+mod sid;
 mod special;
 mod watch;
 
@@ -23,7 +24,7 @@ use smb_proto::fscc::FileAttributes;
 
 use crate::name::RemotePath;
 use lease::Leases;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 use crate::remote::{
     Caching, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow, Opened, Place,
@@ -50,9 +51,13 @@ pub struct SmbRemote {
     breaks: Mutex<Option<Breaks>>,
     /// Files that stand for links are links.
     mfsymlinks: bool,
+    /// Files that stand for pipes, sockets and devices are such.
+    sfu: bool,
     /// All is opened with the semantics of POSIX.
     posix: bool,
     leases_directories: bool,
+    from_sid: sid::FromSid,
+    asked_for_sids: OnceCell<()>,
     ways: special::Ways,
 }
 
@@ -62,8 +67,15 @@ pub struct SmbOptions {
     /// Files of the form that macOS and the kernel's client (`mfsymlinks`) have for links are links, and links are
     /// made so.
     pub mfsymlinks: bool,
+    /// Files of the form that Services for Unix and the kernel's client (`sfu`) have for pipes, sockets and devices are
+    /// such, and such are made so.
+    pub sfu: bool,
     /// Use the SMB3 POSIX extensions where the session has them.
     pub posix: bool,
+    /// Permissions are kept as the kernel's client does (`modefromsid`), where there are no extensions.
+    pub mode_from_sid: bool,
+    /// Owners are kept as the kernel's client does (`idsfromsid`), where there are no extensions.
+    pub ids_from_sid: bool,
     /// The state of that time, which can only be read, instead of the present one.
     pub snapshot: Option<FileTime>,
 }
@@ -89,8 +101,14 @@ impl SmbRemote {
         share.in_manner(Manner { posix, snapshot: options.snapshot });
         Self {
             mfsymlinks: options.mfsymlinks,
+            sfu: options.sfu,
             posix,
             leases_directories: client.info().directory_leases,
+            from_sid: sid::FromSid {
+                mode: options.mode_from_sid && !posix,
+                ids: options.ids_from_sid && !posix,
+            },
+            asked_for_sids: OnceCell::new(),
             ways: special::Ways::default(),
             leases: Arc::new(Leases::new(client.lease_key())),
             breaks: Mutex::new(client.breaks()),
@@ -112,20 +130,28 @@ impl SmbRemote {
     fn open_options(&self, how: &OpenHow) -> OpenOptions {
         let mut options = open_options(how);
         options.posix = options.posix.filter(|_| self.posix);
+        if self.from_sid.any() {
+            options.access |= AccessMask::READ_CONTROL;
+        }
         options.lease = how.lease.map(|ask| self.leases.request(&ask));
         options
     }
 
-    async fn opened(&self, file: File, metadata: &Metadata, how: &OpenHow) -> Opened {
+    async fn opened(&self, path: &RemotePath, file: File, metadata: &Metadata, how: &OpenHow) -> Opened {
         let file = Arc::new(file);
         let granted = self.leases.granted(how.lease.as_ref(), &file);
         let created = file.action() == CreateAction::Created;
+        let attr = self.posix_of_open(&file, created).await.unwrap_or_else(|| attr(metadata));
         // Whatever the tag says: the server followed it, or it would have refused.
-        let attr = RemoteAttr {
-            kind: if metadata.is_dir() { FileKind::Directory } else { FileKind::File },
-            posix: self.posix_of_open(&file, created).await,
-            ..attr(metadata)
-        };
+        let kind = if metadata.is_dir() { FileKind::Directory } else { FileKind::File };
+        let mut attr = RemoteAttr { kind, ..attr };
+        if created {
+            // Our own lease is not to be broken: nobody would answer for it yet.
+            let lease = how.lease;
+            let place =
+                Place { path, key: lease.map(|ask| ask.key), parent: lease.and_then(|ask| ask.parent) };
+            attr = self.made_with(&place, how.new_mode, attr).await;
+        }
         Opened { handle: self.keep(Open::File(file)), attr, created, granted }
     }
 
@@ -248,7 +274,7 @@ impl Remote for SmbRemote {
     async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened> {
         let options = self.open_options(how);
         let (file, metadata) = self.share.open_with_metadata(&self.path(path), &options).await?;
-        Ok(self.opened(file, &metadata, how).await)
+        Ok(self.opened(path, file, &metadata, how).await)
     }
 
     async fn open_and_read(
@@ -259,7 +285,7 @@ impl Remote for SmbRemote {
     ) -> RemoteResult<(Opened, Option<Bytes>)> {
         let options = self.open_options(how);
         let (file, metadata, data) = self.share.open_and_read(&self.path(path), &options, len).await?;
-        Ok((self.opened(file, &metadata, how).await, data))
+        Ok((self.opened(path, file, &metadata, how).await, data))
     }
 
     async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>> {
@@ -297,21 +323,28 @@ impl Remote for SmbRemote {
         if self.posix && file.posix_mode().is_some() {
             return Ok(posix::attr(&file.posix_metadata().await?));
         }
-        Ok(attr(&file.metadata().await?))
+        Ok(self.with_sids_of(&file, attr(&file.metadata().await?)).await)
     }
 
     async fn set_attr_handle(&self, handle: RemoteHandle, change: &SetAttr) -> RemoteResult<RemoteAttr> {
-        let set = changes(change);
-        self.on_file(handle, async |file| file.modify(change.size, &set).await)
-            .await
-            .map(|metadata| attr(&metadata))
+        let (file, set) = (self.file_of(handle)?, changes(change));
+        if self.posix && file.posix_mode().is_some() {
+            return Ok(posix::attr(&file.modify_posix(change.size, &set).await?));
+        }
+        Ok(attr(&file.modify(change.size, &set).await?))
     }
 
     async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr> {
         let (path, set) = (self.path(place.path), changes(change));
+        if self.posix {
+            let modify = |lease| self.share.modify_posix(&path, change.size, &set, lease);
+            let attr = posix::attr(&self.leases.with(&place, modify).await?);
+            return Ok(self.complete(&path, attr).await);
+        }
         let modify = |lease| self.share.modify_with(&path, change.size, &set, lease);
         let attr = attr(&self.leases.with(&place, modify).await?);
-        if attr.kind == FileKind::Other {
+        // The answer to a change does not say what kind of reparse point it is.
+        if attr.attributes.contains(FileAttributes::REPARSE_POINT) {
             self.look(&path).await
         } else {
             Ok(self.complete(&path, attr).await)
@@ -322,7 +355,7 @@ impl Remote for SmbRemote {
         let path = self.path(place.path);
         let create = |lease| self.share.create_dir_posix(&path, self.posix.then_some(mode), lease);
         let made = attr(&self.leases.with(&place, create).await?);
-        if self.posix { self.look(&path).await } else { Ok(made) }
+        if self.posix { self.look(&path).await } else { Ok(self.made_with(&place, mode, made).await) }
     }
 
     async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()> {
@@ -353,6 +386,12 @@ impl Remote for SmbRemote {
         Ok(self.leases.with(&from, rename).await?)
     }
 
+    async fn rename_special(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {
+        let (old, new) = (self.path(from.path), self.path(to.path));
+        let rename = |lease| self.share.rename_special_with(&old, &new, replace, lease);
+        Ok(self.leases.with(&from, rename).await?)
+    }
+
     async fn open_dir(
         &self,
         path: &RemotePath,
@@ -379,17 +418,19 @@ impl Remote for SmbRemote {
             let entries = directory.next_entries().await?.into_iter();
             entries.map(|entry| RemoteEntry { attr: attr(&entry.metadata), name: entry.name }).collect()
         };
+        let entries = self.with_all_sids(path, entries).await;
         Ok(self.complete_all(path, entries).await)
     }
 
     async fn statfs(&self) -> RemoteResult<RemoteSpace> {
+        let nodes = self.nodes().await;
         let space = self.share.space().await?;
         Ok(RemoteSpace {
             total: space.total,
             free: space.available,
             block_size: u32::try_from(space.unit).unwrap_or(4096).max(512),
             max_name: MAX_NAME,
-            nodes: None,
+            nodes,
         })
     }
 
@@ -414,7 +455,7 @@ impl Remote for SmbRemote {
     }
 
     fn is_posix(&self) -> bool {
-        self.posix
+        self.posix || self.from_sid.mode
     }
 
     async fn set_posix(&self, place: Place<'_>, change: &SetPosix) -> RemoteResult<RemoteAttr> {
@@ -438,8 +479,9 @@ impl Remote for SmbRemote {
         self.make_link(target, path).await
     }
 
-    async fn make_node(&self, path: &RemotePath, node: Node) -> RemoteResult<RemoteAttr> {
-        self.make_special(path, node).await
+    async fn make_node(&self, path: &RemotePath, node: Node, mode: u32) -> RemoteResult<RemoteAttr> {
+        let made = self.make_special(path, node, mode).await?;
+        Ok(self.made_with(&path.into(), mode, made).await)
     }
 
     async fn lock(&self, handle: RemoteHandle, ranges: &[LockedRange], wait: bool) -> RemoteResult<()> {

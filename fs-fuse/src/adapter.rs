@@ -30,6 +30,7 @@ use crate::convert;
 use answer::{dot, empty, entry, hints, refuse, shown};
 use lock::KernelLock;
 pub(crate) use node::number;
+use node::{given, owner};
 use spelling::{changed, inode};
 
 /// The largest request the kernel makes without a raised fs.fuse.max_pages_limit.
@@ -178,7 +179,7 @@ impl fuser::Filesystem for Adapter {
 
     fn mknod(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
@@ -187,13 +188,15 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let name = text!(name, reply);
-        self.make_node(parent, name, mode, rdev, reply);
+        self.make_node(parent, name, mode, rdev, owner(req), reply);
     }
 
-    fn symlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
+    fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
         let (name, target) = (text!(name, reply), text!(target.as_os_str(), reply));
+        let owner = owner(req);
         self.spawn(|fs| async move {
-            entry("symlink", parent, &name, fs.symlink(inode(parent), &name, &target).await, reply);
+            let made = fs.symlink(inode(parent), &name, &target).await;
+            entry("symlink", parent, &name, given(&fs, parent, made, owner).await, reply);
         });
     }
 
@@ -204,18 +207,12 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn mkdir(
-        &self,
-        _req: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _umask: u32,
-        reply: ReplyEntry,
-    ) {
+    fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
         let name = text!(name, reply);
+        let owner = owner(req);
         self.spawn(|fs| async move {
-            entry("mkdir", parent, &name, fs.mkdir(inode(parent), &name, mode).await, reply)
+            let made = fs.mkdir(inode(parent), &name, mode).await;
+            entry("mkdir", parent, &name, given(&fs, parent, made, owner).await, reply);
         });
     }
 
@@ -265,7 +262,7 @@ impl fuser::Filesystem for Adapter {
 
     fn create(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
@@ -275,7 +272,7 @@ impl fuser::Filesystem for Adapter {
     ) {
         let name = text!(name, reply);
         let exclusive = convert::oflags(flags).contains(OFlags::EXCL);
-        let create = Create { open: convert::open_flags(flags), exclusive, mode };
+        let create = Create { open: convert::open_flags(flags), exclusive, mode, owner: Some(owner(req)) };
         self.spawn(|fs| async move {
             match fs.create(inode(parent), &name, &create).await {
                 Ok((entry, fh)) => {

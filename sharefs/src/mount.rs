@@ -239,7 +239,10 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         let (client, share) = connect(&source, &options).await?;
         let smb = SmbOptions {
             mfsymlinks: plan.flags.mfsymlinks,
+            sfu: plan.flags.sfu,
             posix: !plan.flags.no_posix,
+            mode_from_sid: plan.flags.mode_from_sid,
+            ids_from_sid: plan.flags.ids_from_sid,
             snapshot: plan.flags.snapshot.as_deref().and_then(smb_client::snapshot_time),
         };
         let remote = Arc::new(SmbRemote::with(&client, share.clone(), &source.path, smb));
@@ -295,6 +298,7 @@ fn mount_options(flags: &MountFlags) -> MountOptions {
         local_locks: flags.local_locks,
         dynamic_permissions: flags.dynamic_permissions,
         client: client_number(),
+        set_owners: flags.set_owners,
     }
 }
 

@@ -81,12 +81,23 @@ const SPECS: &[Spec] = &[
         "Make and follow links as macOS and the kernel's client keep them: as small files",
     ),
     mount(
+        "sfu",
+        None,
+        "Make and know pipes, sockets and devices as the kernel's client keeps them: as small system files",
+    ),
+    mount(
         "symlinks",
         Some("MODE"),
         "contain: links that lead out of the share are refused (default); follow: they lead to this machine's files",
     ),
     mount("nobrl", None, "Locks hold on this mount only, and are not told to the server"),
     mount("nounix", None, "Do not use the server's POSIX extensions"),
+    mount(
+        "modefromsid",
+        None,
+        "Keep modes in the server's access lists, as the kernel's client does, where there are no extensions",
+    ),
+    mount("idsfromsid", None, "The same for owners and groups"),
     mount("noperm", None, "Have only the server check permissions"),
     mount("default_permissions", None, "Have the kernel check the modes that are shown (default)"),
     mount(
@@ -94,6 +105,7 @@ const SPECS: &[Spec] = &[
         None,
         "Remember modes and owners that are set and the server cannot keep, in this mount",
     ),
+    mount("setuids", None, "Give what programs make to the user who runs them, where that can be kept"),
     mount(
         "snapshot",
         Some("@GMT-TIME"),
@@ -200,12 +212,16 @@ pub(crate) struct MountFlags {
     pub(crate) close_timeout: Option<Duration>,
     pub(crate) allow_other: bool,
     pub(crate) mfsymlinks: bool,
+    pub(crate) sfu: bool,
     /// Links that lead out of the share are followed.
     pub(crate) follow_symlinks: bool,
     pub(crate) local_locks: bool,
     pub(crate) no_posix: bool,
+    pub(crate) mode_from_sid: bool,
+    pub(crate) ids_from_sid: bool,
     pub(crate) no_permissions: bool,
     pub(crate) dynamic_permissions: bool,
+    pub(crate) set_owners: bool,
     /// `@GMT-…`
     pub(crate) snapshot: Option<String>,
 }
@@ -355,6 +371,7 @@ impl RawOptions {
             "closetimeo" => self.mount.close_timeout = Some(seconds(name, value)?),
             "allow_other" => self.mount.allow_other = true,
             "mfsymlinks" => self.mount.mfsymlinks = true,
+            "sfu" => self.mount.sfu = true,
             "symlinks" => {
                 self.mount.follow_symlinks = match value {
                     "contain" => false,
@@ -364,9 +381,12 @@ impl RawOptions {
             }
             "nobrl" => self.mount.local_locks = true,
             "nounix" => self.mount.no_posix = true,
+            "modefromsid" => self.mount.mode_from_sid = true,
+            "idsfromsid" => self.mount.ids_from_sid = true,
             "noperm" => self.mount.no_permissions = true,
             "default_permissions" => self.mount.no_permissions = false,
             "dynperm" => self.mount.dynamic_permissions = true,
+            "setuids" => self.mount.set_owners = true,
             "snapshot" => {
                 if smb_client::snapshot_time(value).is_none() {
                     bail!(

@@ -220,6 +220,19 @@ impl Share {
         set: &SetAttributes,
         lease: PathLease,
     ) -> Result<Metadata> {
+        let data = self.modify_and_ask(path, size, set, lease, query_all(FileId::RELATED)).await?;
+        Ok(Metadata::from(&from_bytes::<AllInfo>(&data)?))
+    }
+
+    /// Makes a change and asks `query` in the same chain.
+    pub(crate) async fn modify_and_ask(
+        &self,
+        path: &str,
+        size: Option<u64>,
+        set: &SetAttributes,
+        lease: PathLease,
+        query: Request,
+    ) -> Result<Bytes> {
         let mut options = OpenOptions {
             options: CreateOptions::OPEN_REPARSE_POINT,
             ..OpenOptions::existing(
@@ -233,7 +246,7 @@ impl Share {
         }
         let mut chain = vec![self.create_leased(path, options, lease)?];
         chain.extend(changes(FileId::RELATED, size, set));
-        chain.extend([query_all(FileId::RELATED), close_related()]);
+        chain.extend([query, close_related()]);
         changed(self.chain("changing", chain).await?)
     }
 
@@ -255,8 +268,19 @@ impl File {
     /// # Errors
     /// The file is open without the access that this takes, or the server refuses or is lost.
     pub async fn modify(&self, size: Option<u64>, set: &SetAttributes) -> Result<Metadata> {
+        let data = self.modify_and_ask(size, set, query_all(self.id())).await?;
+        Ok(Metadata::from(&from_bytes::<AllInfo>(&data)?))
+    }
+
+    /// Makes a change and asks `query` in the same chain.
+    pub(crate) async fn modify_and_ask(
+        &self,
+        size: Option<u64>,
+        set: &SetAttributes,
+        query: Request,
+    ) -> Result<Bytes> {
         let mut chain = changes(self.id(), size, set);
-        chain.push(query_all(self.id()));
+        chain.push(query);
         changed(self.share().request(chain).await?)
     }
 }
@@ -278,11 +302,11 @@ pub(crate) fn set_basic(file_id: FileId, set: &SetAttributes) -> Request {
     set_file_info(file_id, file_class::BASIC, to_bytes(&set.to_info()))
 }
 
-/// The metadata at the end of a chain in which nothing may fail but the close.
-fn changed(replies: Vec<Reply>) -> Result<Metadata> {
+/// The answer at the end of a chain in which nothing may fail but the close.
+fn changed(replies: Vec<Reply>) -> Result<Bytes> {
     for reply in replies {
         if let Response::QueryInfo(body) = expect("changing", reply)? {
-            return Ok(Metadata::from(&from_bytes::<AllInfo>(&body.data)?));
+            return Ok(body.data);
         }
     }
     Err(Error::Malformed("another command's reply"))

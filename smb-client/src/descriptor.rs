@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use smb_proto::fscc::{from_bytes, to_bytes};
 use smb_proto::security::{SecurityDescriptor, SecurityInformation};
-use smb_proto::wire::{AccessMask, CreateOptions, FileId, InfoType, Request, SetInfoRequest};
+use smb_proto::wire::{AccessMask, CreateContext, CreateOptions, FileId, InfoType, Request, SetInfoRequest};
 
 use crate::change::check_all;
 use crate::error::Result;
@@ -47,7 +47,29 @@ fn options(access: AccessMask) -> OpenOptions {
     OpenOptions { options: CreateOptions::OPEN_REPARSE_POINT, ..OpenOptions::existing(access) }
 }
 
+/// `kAAPL_SERVER_QUERY` for the server's capabilities, from a client without any of its own, as vfs_fruit of Samba
+/// reads it (libcli/smb/smb2_create_ctx.h): command, reserved, what is asked for, what the client can.
+const APPLE_QUERY: [u8; 24] = {
+    let mut query = [0; 24];
+    query[0] = 1;
+    query[8] = 1;
+    query
+};
+
 impl Share {
+    /// Asks for Apple's extensions, in which permissions and owners of Unix are entries of access lists
+    /// ([`smb_proto::security::Sid::unix_mode`]); a server that has none does not answer. Holds for the connection.
+    ///
+    /// # Errors
+    /// The server refuses, or is lost.
+    pub async fn ask_for_apple(&self) -> Result<()> {
+        let mut create = self.create_leased("", OpenOptions::attributes(), PathLease::default())?;
+        if let Request::Create(body) = &mut create {
+            body.contexts.push(CreateContext::Apple(Bytes::from_static(&APPLE_QUERY)));
+        }
+        self.chain("asking for Apple's extensions", vec![create, close_related()]).await.map(drop)
+    }
+
     /// These parts of the security descriptor of what is at `path`. Links are not followed; these leases are not
     /// broken.
     ///

@@ -8,6 +8,7 @@ use crate::change::SetAttributes;
 use crate::error::{Error, Result};
 use crate::ioctl::is_unsupported;
 use crate::names::{InvalidName, name_from_wire, name_to_wire};
+use crate::reparse::Besides;
 use crate::share::Share;
 
 /// How the object manager of Windows begins the names that links carry.
@@ -91,7 +92,8 @@ impl Share {
             }
             LinkKind::Junction => return Err(Error::refused("making the link", NtStatus::NOT_SUPPORTED)),
         };
-        self.make_reparse_point("making the link", path, &point, directory, Vec::new()).await
+        let besides = Besides { directory, ..Besides::default() };
+        self.make_reparse_point("making the link", path, &point, besides).await
     }
 }
 

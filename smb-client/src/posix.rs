@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use smb_proto::NtStatus;
-use smb_proto::fscc::{PosixInfo, decode_posix_listing, file_class, from_bytes};
+use smb_proto::fscc::{PosixFsInfo, PosixInfo, decode_posix_listing, file_class, from_bytes, volume_class};
 use smb_proto::security::Sid;
-use smb_proto::wire::Response;
+use smb_proto::wire::{FileId, InfoType, Request, Response};
 
+use crate::change::SetAttributes;
 use crate::directory::{Directory, MOST_EMPTY_BATCHES, query};
 use crate::error::{Error, Result};
 use crate::file::File;
@@ -14,7 +15,7 @@ use crate::metadata::Metadata;
 use crate::names::name_from_wire;
 use crate::open::OpenOptions;
 use crate::query::Question;
-use crate::share::Share;
+use crate::share::{Share, query_info};
 
 /// What a server with POSIX extensions says of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,10 @@ fn question() -> Question {
     Question::file(file_class::POSIX, Bytes::new())
 }
 
+fn query_posix(file_id: FileId) -> Request {
+    query_info(file_id, InfoType::File, file_class::POSIX)
+}
+
 impl Share {
     /// What the server says of a path in the terms of POSIX. Links are not followed, and names differ by case.
     ///
@@ -80,6 +85,33 @@ impl Share {
         let data = self.ask("querying", path, options, none, &question()).await?;
         Ok(PosixMetadata::from(&from_bytes::<PosixInfo>(&data)?))
     }
+
+    /// Changes times, attributes and, where given, the size, as [`Share::modify_with`]; says what the file is like then
+    /// in the terms of POSIX. For a share whose [`crate::Manner`] is POSIX.
+    ///
+    /// # Errors
+    /// As [`Share::posix_metadata`].
+    pub async fn modify_posix(
+        &self,
+        path: &str,
+        size: Option<u64>,
+        set: &SetAttributes,
+        lease: PathLease,
+    ) -> Result<PosixMetadata> {
+        let query = query_posix(FileId::RELATED);
+        let data = self.modify_and_ask(path, size, set, lease, query).await?;
+        Ok(PosixMetadata::from(&from_bytes::<PosixInfo>(&data)?))
+    }
+
+    /// How full the volume is in the terms of POSIX: blocks, and files that there can be. For a share whose
+    /// [`crate::Manner`] is POSIX.
+    ///
+    /// # Errors
+    /// As [`Share::posix_metadata`].
+    pub async fn posix_space(&self) -> Result<PosixFsInfo> {
+        let query = query_info(FileId::RELATED, InfoType::FileSystem, volume_class::POSIX);
+        self.query("querying the volume", "", query).await
+    }
 }
 
 impl File {
@@ -89,6 +121,16 @@ impl File {
     /// As [`Share::posix_metadata`].
     pub async fn posix_metadata(&self) -> Result<PosixMetadata> {
         let data = self.ask("querying", &question()).await?;
+        Ok(PosixMetadata::from(&from_bytes::<PosixInfo>(&data)?))
+    }
+
+    /// Changes times, attributes and, where given, the size, as [`File::modify`]; says what the file is like then in
+    /// the terms of POSIX.
+    ///
+    /// # Errors
+    /// As [`Share::posix_metadata`].
+    pub async fn modify_posix(&self, size: Option<u64>, set: &SetAttributes) -> Result<PosixMetadata> {
+        let data = self.modify_and_ask(size, set, query_posix(self.id())).await?;
         Ok(PosixMetadata::from(&from_bytes::<PosixInfo>(&data)?))
     }
 }

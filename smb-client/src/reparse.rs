@@ -10,6 +10,7 @@ use smb_proto::wire::{
     AccessMask, CreateContext, CreateDisposition, CreateOptions, FileId, Request, Response, fsctl,
 };
 
+use crate::change::check_all;
 use crate::error::{Error, Result};
 use crate::ioctl::{ioctl, is_unsupported, output};
 use crate::lease::PathLease;
@@ -62,6 +63,16 @@ pub enum SpecialKind {
     Wsl,
 }
 
+/// What a reparse point is to have besides itself.
+#[derive(Debug, Default)]
+pub(crate) struct Besides {
+    /// It is a directory.
+    pub(crate) directory: bool,
+    pub(crate) attributes: Vec<ExtendedAttribute>,
+    /// As in [`OpenOptions::posix`].
+    pub(crate) permissions: Option<u32>,
+}
+
 /// The type in a mode of Unix.
 mod unix_type {
     pub(super) const FIFO: u32 = 0o010_000;
@@ -112,6 +123,20 @@ impl Share {
     /// Something is there, the server keeps nothing of this kind ([`NtStatus::NOT_SUPPORTED`]), or it refuses or is
     /// lost.
     pub async fn make_special(&self, path: &str, special: &Special, kind: SpecialKind) -> Result<()> {
+        self.make_special_posix(path, special, kind, None).await
+    }
+
+    /// The same; what is made gets these permissions where the server has them: see [`OpenOptions::posix`].
+    ///
+    /// # Errors
+    /// As [`Self::make_special`].
+    pub async fn make_special_posix(
+        &self,
+        path: &str,
+        special: &Special,
+        kind: SpecialKind,
+        permissions: Option<u32>,
+    ) -> Result<()> {
         let (kind_of_link, wsl) = match kind {
             SpecialKind::Nfs => (LinkKind::Nfs, false),
             SpecialKind::Wsl => (LinkKind::Wsl, true),
@@ -135,8 +160,12 @@ impl Share {
                 (ReparsePoint::Nfs(NfsNode::BlockDevice { major, minor }), unix_type::BLOCK_DEVICE, None)
             }
         };
-        let attributes = if wsl { linux_attributes(mode, numbers) } else { Vec::new() };
-        self.make_reparse_point("making the special file", path, &point, false, attributes).await
+        let besides = Besides {
+            attributes: if wsl { linux_attributes(mode, numbers) } else { Vec::new() },
+            permissions,
+            ..Besides::default()
+        };
+        self.make_reparse_point("making the special file", path, &point, besides).await
     }
 
     /// The reparse point at `path`, and whether it is a directory as well.
@@ -152,6 +181,34 @@ impl Share {
         let reply = replies.next().ok_or(Error::Malformed("no reply"))?;
         let data = output(expect("reading the link", reply)?, max_output)?;
         Ok((from_bytes(&data)?, directory))
+    }
+
+    /// Renames a reparse point, as [`Share::rename_with`], and sees to it that it stays one: Samba forgets to say so, at
+    /// least up to 4.22, when it marks what was renamed as not archived.
+    ///
+    /// # Errors
+    /// As [`Share::rename`].
+    pub async fn rename_special_with(
+        &self,
+        from: &str,
+        to: &str,
+        replace: bool,
+        lease: PathLease,
+    ) -> Result<()> {
+        let point = self.reparse_point(from).await;
+        self.rename_with(from, to, replace, lease).await?;
+        // Links and devices that only clients take for such are files.
+        let Ok((point, _)) = point else { return Ok(()) };
+        if self.metadata(to).await?.attributes.contains(FileAttributes::REPARSE_POINT) {
+            return Ok(());
+        }
+        let options = OpenOptions {
+            options: CreateOptions::OPEN_REPARSE_POINT,
+            ..OpenOptions::existing(AccessMask::WRITE_ATTRIBUTES | AccessMask::READ_ATTRIBUTES)
+        };
+        let set = ioctl(FileId::RELATED, fsctl::SET_REPARSE_POINT, to_bytes(&point), 0);
+        let chain = vec![self.inner.create(to, &options)?, set, close_related()];
+        check_all("restoring the reparse point", self.chain("opening", chain).await?)
     }
 
     /// A device's numbers where the Windows Subsystem for Linux keeps them.
@@ -175,14 +232,15 @@ impl Share {
         operation: &'static str,
         path: &str,
         point: &ReparsePoint,
-        directory: bool,
-        attributes: Vec<ExtendedAttribute>,
+        besides: Besides,
     ) -> Result<()> {
+        let Besides { directory, attributes, permissions } = besides;
         let kind = if directory { CreateOptions::DIRECTORY_FILE } else { CreateOptions::NON_DIRECTORY_FILE };
         let options = OpenOptions {
             disposition: CreateDisposition::Create,
             options: CreateOptions::OPEN_REPARSE_POINT | kind,
             attributes: FileAttributes::NORMAL,
+            posix: permissions,
             ..OpenOptions::existing(
                 AccessMask::WRITE_DATA | AccessMask::WRITE_ATTRIBUTES | AccessMask::READ_ATTRIBUTES,
             )

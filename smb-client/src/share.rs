@@ -183,7 +183,7 @@ pub(crate) fn set_file_info(file_id: FileId, info_class: u8, data: Bytes) -> Req
     Request::SetInfo(SetInfoRequest { info_type: InfoType::File, info_class, additional: 0, file_id, data })
 }
 
-fn query_info(file_id: FileId, info_type: InfoType, info_class: u8) -> Request {
+pub(crate) fn query_info(file_id: FileId, info_type: InfoType, info_class: u8) -> Request {
     Request::QueryInfo(QueryInfoRequest {
         info_type,
         info_class,
@@ -387,7 +387,12 @@ impl Share {
     }
 
     /// Asks for one piece of information by path.
-    async fn query<T: Wire>(&self, operation: &'static str, path: &str, query: Request) -> Result<T> {
+    pub(crate) async fn query<T: Wire>(
+        &self,
+        operation: &'static str,
+        path: &str,
+        query: Request,
+    ) -> Result<T> {
         let chain = vec![self.inner.create(path, &OpenOptions::attributes())?, query, close_related()];
         let replies = self.chain(operation, chain).await?;
         match replies.into_iter().nth(1).map(|reply| expect(operation, reply)) {

@@ -199,6 +199,7 @@ impl Filesystem {
                 attr
             }
         };
+        self.changed_now(ino);
         if request.written.is_some()
             && let Some(content) = self.inodes().content_of(ino)
         {

@@ -141,7 +141,11 @@ impl Filesystem {
                 count.keep();
                 let attr = self.presented(ino, &opened.attr);
                 let made = opened.created.then_some(create.mode);
-                Ok((Entry { attr: self.make_up(attr, made), ..entry }, fh))
+                let entry = Entry { attr: self.make_up(attr, made), ..entry };
+                Ok(match create.owner.filter(|_| opened.created) {
+                    Some(owner) => (self.give(parent, entry, owner).await, fh),
+                    None => (entry, fh),
+                })
             }
             Err(error) => {
                 count.close().await;

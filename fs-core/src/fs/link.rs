@@ -54,6 +54,7 @@ impl Filesystem {
         let entry = self.enter(parent, name, attr, asked)?;
         self.inodes().changed_entry(parent);
         self.overtake(parent, name);
+        self.changed_now(ino);
         self.links_changed(ino);
         if let Some(content) = content.filter(|_| entry.attr.ino != ino) {
             content.has_several_names();

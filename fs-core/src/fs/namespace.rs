@@ -156,12 +156,13 @@ impl Filesystem {
         if let Some((ino, FileKind::Directory)) = source {
             self.unwatch_below(ino).await;
         }
-        let mut result = self.rename_on_server(&from, &to, replace).await;
+        let kind = source.map_or(FileKind::File, |(_, kind)| kind);
+        let mut result = self.rename_on_server(&from, &to, kind, replace).await;
         if let (Err(error), Some((ino, FileKind::Directory))) = (&result, source)
             && matches!(error.status(), Some(NtStatus::ACCESS_DENIED | NtStatus::SHARING_VIOLATION))
             && self.settled(Some(ino)).await
         {
-            result = self.rename_on_server(&from, &to, replace).await;
+            result = self.rename_on_server(&from, &to, kind, replace).await;
         }
         if let Err(error) = result {
             if let Some((_, aside)) = &hidden {
@@ -169,17 +170,25 @@ impl Filesystem {
             }
             return Err(error);
         }
+        if let Some((replaced, _)) = target {
+            self.changed_now(replaced);
+        }
         let removed = {
             let mut inodes = self.inodes();
             let removed =
                 hidden.filter(|(ino, aside)| inodes.doom(*ino, (new_parent, new_name), last_name(aside)));
             if let Some((ino, _)) = source {
                 inodes.moved(ino, (parent, name), (new_parent, new_name));
+                // Its time of change is another.
+                inodes.expire(ino);
             } else if target.is_some() {
                 inodes.lose(new_parent, new_name);
             }
             removed
         };
+        if let Some((ino, _)) = source {
+            self.changed_now(ino);
+        }
         if let Some((ino, aside)) = removed {
             self.let_go(Some((ino, FileKind::File))).await;
             self.remove_hidden(&aside).await;
@@ -279,6 +288,7 @@ impl Filesystem {
 
     fn gone(&self, child: Option<(Ino, FileKind)>, (parent, name): (Ino, &str)) {
         if let Some((ino, _)) = child {
+            self.changed_now(ino);
             self.inodes().lose(parent, name);
             self.links_changed(ino);
         }
@@ -372,8 +382,14 @@ impl Filesystem {
         true
     }
 
-    async fn rename_on_server(&self, from: &RemotePath, to: &RemotePath, replace: bool) -> FsResult<()> {
-        let error = match self.remote.rename(self.at(from), self.at(to), replace).await {
+    async fn rename_on_server(
+        &self,
+        from: &RemotePath,
+        to: &RemotePath,
+        kind: FileKind,
+        replace: bool,
+    ) -> FsResult<()> {
+        let error = match self.rename_once(from, to, kind, replace).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -389,10 +405,25 @@ impl Filesystem {
         }
         match self.clear_read_only(to, &error).await {
             Some(attr) => {
-                let again = self.remote.rename(self.at(from), self.at(to), replace).await;
+                let again = self.rename_once(from, to, kind, replace).await;
                 self.restore_on_error(to, &attr, again).await
             }
             None => Err(error.into()),
+        }
+    }
+
+    async fn rename_once(
+        &self,
+        from: &RemotePath,
+        to: &RemotePath,
+        kind: FileKind,
+        replace: bool,
+    ) -> RemoteResult<()> {
+        match kind {
+            FileKind::File | FileKind::Directory => {
+                self.remote.rename(self.at(from), self.at(to), replace).await
+            }
+            _ => self.remote.rename_special(self.at(from), self.at(to), replace).await,
         }
     }
 

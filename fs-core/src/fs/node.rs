@@ -15,7 +15,8 @@ impl Filesystem {
     /// EEXIST; EROFS; what the server says.
     pub async fn make_file(&self, parent: Ino, name: &str, mode: u32) -> FsResult<Entry> {
         let open = OpenFlags { write: true, ..OpenFlags::default() };
-        let (entry, fh) = self.create(parent, name, &Create { open, exclusive: true, mode }).await?;
+        let (entry, fh) =
+            self.create(parent, name, &Create { open, exclusive: true, mode, owner: None }).await?;
         self.release(fh).await?;
         Ok(entry)
     }
@@ -24,20 +25,21 @@ impl Filesystem {
     ///
     /// # Errors
     /// EPERM if the server keeps none; EEXIST; EROFS; what the server says.
-    pub async fn make_node(&self, parent: Ino, name: &str, node: Node) -> FsResult<Entry> {
+    pub async fn make_node(&self, parent: Ino, name: &str, node: Node, mode: u32) -> FsResult<Entry> {
         self.writable()?;
         let name = name::checked(name)?;
         let (path, asked) = {
             let inodes = self.inodes();
             (inodes.path(parent)?.child(name), inodes.stamp())
         };
-        let attr = self.remote.make_node(&path, node).await.map_err(|error| match error {
+        let attr = self.remote.make_node(&path, node, mode).await.map_err(|error| match error {
             RemoteError::Status(NtStatus::NOT_SUPPORTED) => {
                 FsError::local(errno::EPERM, "the server keeps no pipes, sockets or devices")
             }
             error => name_taken(error),
         })?;
-        self.made(parent, name, attr, asked)
+        let made = self.made(parent, name, attr, asked)?;
+        Ok(Entry { attr: self.make_up(made.attr, Some(mode)), ..made })
     }
 
     /// The entry of what was just made by name.

@@ -2,13 +2,26 @@
 
 use smb_proto::fscc::FileAttributes;
 
-use super::{Attr, Filesystem, SetAttrs};
+use super::{Attr, Entry, Filesystem, SetAttrs};
+use crate::clock;
 use crate::error::FsResult;
-use crate::inode::Ino;
+use crate::inode::{Ino, MadeUp};
 use crate::remote::{FileKind, RemoteAttr, SetPosix};
 
 /// The permissions in a mode.
 const PERMISSIONS: u32 = 0o7777;
+/// Those that a server with the POSIX extensions may leave out, as Samba does: set-user-ID, set-group-ID, sticky.
+const UNKEPT: u32 = 0o7000;
+const SET_GROUP_ID: u16 = 0o2000;
+
+/// Whom a new file is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+}
 
 impl Filesystem {
     /// Whether the mode that a program sets is kept, by the server or by this mount.
@@ -19,35 +32,73 @@ impl Filesystem {
     /// Permissions, owner and group of an inode.
     pub(super) fn permissions(&self, ino: Ino, attr: &RemoteAttr) -> (u16, u32, u32) {
         let options = &self.options;
-        let made_up = if options.dynamic_permissions {
-            self.inodes().node(ino).map(|node| node.made_up).unwrap_or_default()
-        } else {
-            SetPosix::default()
-        };
-        let mode = match (attr.posix, attr.kind) {
+        let made_up = self.made_up(ino).set;
+        let kept = attr.posix.and_then(|posix| posix.mode);
+        let mode = match (kept, attr.kind) {
             (_, FileKind::Symlink) => 0o777,
-            (Some(posix), _) => posix.mode,
+            (Some(mode), _) => mode | (made_up.mode.unwrap_or(0) & UNKEPT),
             (None, FileKind::Directory) => made_up.mode.unwrap_or(options.dir_mode),
             (None, _) => made_up.mode.unwrap_or(options.file_mode),
         };
-        let read_only = attr.posix.is_none()
+        let read_only = kept.is_none()
+            && made_up.mode.is_none()
             && attr.kind != FileKind::Directory
             && attr.kind != FileKind::Symlink
             && attr.attributes.contains(FileAttributes::READONLY);
         let mode = if read_only { mode & !0o222 } else { mode };
-        let uid = made_up.uid.or_else(|| attr.posix.and_then(|posix| posix.uid)).unwrap_or(options.uid);
-        let gid = made_up.gid.or_else(|| attr.posix.and_then(|posix| posix.gid)).unwrap_or(options.gid);
+        let uid = attr.posix.and_then(|posix| posix.uid).or(made_up.uid).unwrap_or(options.uid);
+        let gid = attr.posix.and_then(|posix| posix.gid).or(made_up.gid).unwrap_or(options.gid);
         ((mode & PERMISSIONS) as u16, uid, gid)
+    }
+
+    /// What this mount makes up of an inode, if it was told to.
+    pub(super) fn made_up(&self, ino: Ino) -> MadeUp {
+        if !self.options.dynamic_permissions {
+            return MadeUp::default();
+        }
+        self.inodes().node(ino).map(|node| node.made_up).unwrap_or_default()
+    }
+
+    /// Something of an inode has changed that is not its data: a server that has not the extensions tells of no time.
+    pub(super) fn changed_now(&self, ino: Ino) {
+        if self.options.dynamic_permissions && !self.keeps_modes() {
+            self.inodes().make_up(ino, &SetPosix::default(), clock::now());
+        }
     }
 
     /// The attributes of what was just made, with the mode that it was to have where only this mount can keep that.
     pub(super) fn make_up(&self, attr: Attr, mode: Option<u32>) -> Attr {
-        let Some(mode) = mode.filter(|_| self.options.dynamic_permissions && !self.keeps_modes()) else {
-            return attr;
-        };
+        let Some(mode) = mode.filter(|_| self.options.dynamic_permissions) else { return attr };
         let change = SetPosix { mode: Some(mode & PERMISSIONS), ..SetPosix::default() };
-        self.inodes().make_up(attr.ino, &change);
+        self.inodes().make_up(attr.ino, &change, attr.changed);
+        if self.keeps_modes() {
+            return Attr { perm: attr.perm | (mode & UNKEPT) as u16, ..attr };
+        }
         Attr { perm: (mode & PERMISSIONS) as u16, ..attr }
+    }
+
+    /// Give what was just made to whom it was made for, where the mount was told to (`setuids`). As POSIX has it, a
+    /// directory with the set-group-ID bit passes its group on. A server that refuses keeps its own opinion.
+    pub async fn give(&self, parent: Ino, made: Entry, owner: Owner) -> Entry {
+        if !self.options.set_owners {
+            return made;
+        }
+        let above = self.inodes().node(parent).ok().and_then(|node| node.attr);
+        let above = above.map(|attr| self.permissions(parent, &attr));
+        let gid = match above {
+            Some((mode, _, gid)) if mode & SET_GROUP_ID != 0 => gid,
+            _ => owner.gid,
+        };
+        let change = SetAttrs { uid: Some(owner.uid), gid: Some(gid), ..SetAttrs::default() };
+        if let Err(error) = self.set_owner_and_mode(made.attr.ino, &change).await {
+            tracing::debug!(%error, "the server does not let its files have another owner");
+            return made;
+        }
+        let known = self.inodes().node(made.attr.ino).ok().and_then(|node| node.attr);
+        match known {
+            Some(attr) => Entry { attr: self.presented(made.attr.ino, &attr), ..made },
+            None => made,
+        }
     }
 
     /// Carries out what a change says of owner, group and mode, as far as anybody can keep it.
@@ -60,9 +111,13 @@ impl Filesystem {
         if !self.keeps_modes() {
             if self.options.dynamic_permissions {
                 self.writable()?;
-                self.inodes().make_up(ino, &SetPosix { mode, uid, gid });
+                self.inodes().make_up(ino, &SetPosix { mode, uid, gid }, clock::now());
             }
             return Ok(());
+        }
+        if let Some(mode) = mode.filter(|_| self.options.dynamic_permissions) {
+            let change = SetPosix { mode: Some(mode & UNKEPT), ..SetPosix::default() };
+            self.inodes().make_up(ino, &change, clock::now());
         }
         let (path, known) = {
             let inodes = self.inodes();

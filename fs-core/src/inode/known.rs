@@ -144,15 +144,21 @@ impl Inodes {
             if attr.file_id != 0 {
                 self.numbers.insert(attr.file_id, ino);
             }
+            let mut until = now + ttl;
             if let Some(known) = &node.attr {
-                attr.posix = attr.posix.or(known.posix);
+                if attr.posix.is_none() && known.posix.is_some() {
+                    // The answer does not say all: what it leaves out, it makes no younger.
+                    let unchanged = attr.written == known.written && attr.size == known.size;
+                    until = if unchanged { node.fresh_until } else { now };
+                    (attr.posix, attr.changed, attr.links) = (known.posix, known.changed, known.links);
+                }
                 attr.device = attr.device.or(known.device);
             }
             // What was believed of a file before its other names were known, was believed for too long.
             let more_names = node.attr.is_some_and(|known| known.links < attr.links);
             if node.changed <= asked && (node.fresh_until <= now + ttl || more_names) {
                 node.attr = Some(attr);
-                node.fresh_until = now + ttl;
+                node.fresh_until = until.min(now + ttl);
             } else if node.attr.is_none() {
                 node.attr = Some(attr);
                 node.fresh_until = now;

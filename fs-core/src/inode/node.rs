@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use smb_proto::fscc::FileTime;
 use tokio::time::Instant;
 
 use super::{Ino, Stamp};
@@ -24,6 +25,14 @@ impl Name {
     pub(super) fn new(parent: Ino, name: &str, shown: Stamp) -> Self {
         Self { parent, name: name.into(), shown, hidden: false }
     }
+}
+
+/// What a mount makes up of a file, where the server does not keep it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MadeUp {
+    pub(crate) set: SetPosix,
+    /// When this mount last changed something that is not data.
+    pub(crate) changed: Option<FileTime>,
 }
 
 /// What we know of one inode.
@@ -48,7 +57,7 @@ pub(crate) struct Node {
     /// Since it was opened first.
     pub(crate) content: Option<Arc<Content>>,
     /// What programs set and the server cannot keep.
-    pub(crate) made_up: SetPosix,
+    pub(crate) made_up: MadeUp,
 }
 
 impl Node {
@@ -66,7 +75,7 @@ impl Node {
             changed: Stamp::default(),
             leased: None,
             content: None,
-            made_up: SetPosix::default(),
+            made_up: MadeUp::default(),
         }
     }
 

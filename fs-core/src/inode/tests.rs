@@ -145,7 +145,7 @@ fn a_listing_that_does_not_count_names_has_the_server_asked() {
     let f = add(&mut t, Ino::ROOT, "f", 2, FileKind::File, now);
     let uncounted = RemoteAttr { links: 0, ..linked(2) };
     assert_eq!(t.listed(Ino::ROOT, "g", uncounted, Stamp::default(), now).unwrap(), None);
-    let another = RemoteAttr { created: smb_proto::fscc::FileTime(7), ..uncounted };
+    let another = RemoteAttr { created: FileTime(7), ..uncounted };
     assert!(t.listed(Ino::ROOT, "h", another, Stamp::default(), now).unwrap().is_some_and(|ino| ino != f));
 }
 

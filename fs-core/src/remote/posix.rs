@@ -3,8 +3,8 @@
 /// Whose a file is and who may do what with it, as POSIX has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Posix {
-    /// Permissions: the lowest twelve bits of a mode.
-    pub mode: u32,
+    /// Permissions: the lowest twelve bits of a mode, where the server says them.
+    pub mode: Option<u32>,
     /// The owner's number, where the server's identifier carries one.
     pub uid: Option<u32>,
     /// The group's number, where the server's identifier carries one.

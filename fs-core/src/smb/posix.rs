@@ -26,7 +26,11 @@ fn group(sid: &Sid) -> Option<u32> {
 
 pub(super) fn attr(said: &PosixMetadata) -> RemoteAttr {
     RemoteAttr {
-        posix: Some(Posix { mode: said.mode & PERMISSIONS, uid: user(&said.owner), gid: group(&said.group) }),
+        posix: Some(Posix {
+            mode: Some(said.mode & PERMISSIONS),
+            uid: user(&said.owner),
+            gid: group(&said.group),
+        }),
         ..super::attr(&said.metadata)
     }
 }
@@ -43,19 +47,26 @@ impl SmbRemote {
         } else {
             super::attr(&self.share.metadata(path).await?)
         };
+        let attr = self.with_sids(path, attr).await;
         Ok(self.complete(path, attr).await)
     }
 
     /// What the answer to an open does not say, where nothing can be known of it from before.
-    pub(super) async fn posix_of_open(&self, file: &File, created: bool) -> Option<Posix> {
-        if !self.posix || !created {
+    pub(super) async fn posix_of_open(&self, file: &File, created: bool) -> Option<RemoteAttr> {
+        if !self.posix || !created || file.posix_mode().is_none() {
             return None;
         }
-        let mode = file.posix_mode()?;
-        match file.posix_metadata().await {
-            Ok(said) => attr(&said).posix,
-            Err(_) => Some(Posix { mode: mode & PERMISSIONS, uid: None, gid: None }),
+        file.posix_metadata().await.ok().map(|said| attr(&said))
+    }
+
+    /// How many files there can be, and can be still, where the server says it.
+    pub(super) async fn nodes(&self) -> Option<(u64, u64)> {
+        if !self.posix {
+            return None;
         }
+        let space = self.share.posix_space().await.ok()?;
+        // All ones are a server's way to say that it cannot tell.
+        (space.total_nodes != u64::MAX).then_some((space.total_nodes, space.free_nodes))
     }
 
     pub(super) async fn change_posix(
@@ -64,6 +75,10 @@ impl SmbRemote {
         change: &SetPosix,
     ) -> RemoteResult<RemoteAttr> {
         let path = self.path(place.path);
+        if !self.posix {
+            self.change_sids(place, change).await?;
+            return self.look(&path).await;
+        }
         let mut descriptor = SecurityDescriptor {
             owner: change.uid.map(Sid::unix_user),
             group: change.gid.map(Sid::unix_group),

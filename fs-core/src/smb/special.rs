@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use futures::{StreamExt, stream};
-use smb_client::{Error, LinkKind, Special, SpecialKind, mfsymlink_target, reparse_tag};
+use smb_client::{Error, LinkKind, SetAttributes, Special, SpecialKind, mfsymlink_target, reparse_tag};
 use smb_proto::NtStatus;
-use smb_proto::fscc::{FileAttributes, MFSYMLINK_LEN};
+use smb_proto::fscc::{FileAttributes, MFSYMLINK_LEN, NfsNode, SFU_MAX_LEN, decode_sfu, encode_sfu};
 
 use super::SmbRemote;
 use crate::name::RemotePath;
@@ -14,6 +14,8 @@ use crate::remote::{Device, FileKind, Node, RemoteAttr, RemoteEntry, RemoteResul
 /// The ways to keep a link, in the order in which a server is asked for them: what Samba and the newer Windows have
 /// first. Windows' own comes last since it wants to know whether the target is a directory.
 const LINK_KINDS: [LinkKind; 3] = [LinkKind::Nfs, LinkKind::Wsl, LinkKind::File];
+/// The same with the POSIX extensions: Samba says nothing more of a link that is one of the NFS server's.
+const POSIX_LINK_KINDS: [LinkKind; 3] = [LinkKind::File, LinkKind::Wsl, LinkKind::Nfs];
 /// The same for pipes, sockets and devices.
 const NODE_KINDS: [SpecialKind; 2] = [SpecialKind::Nfs, SpecialKind::Wsl];
 /// Names of one answer to a listing that are looked at at once.
@@ -63,6 +65,21 @@ fn as_link(attr: RemoteAttr, target: &str) -> RemoteAttr {
     RemoteAttr { kind: FileKind::Symlink, size: target.len() as u64, allocated: 0, ..attr }
 }
 
+fn join(directory: &str, name: &str) -> String {
+    if directory.is_empty() { name.into() } else { format!("{directory}/{name}") }
+}
+
+/// The attributes of a pipe, a socket or a device, which have no size.
+fn as_node(attr: RemoteAttr, node: Node) -> RemoteAttr {
+    let (kind, device) = match node {
+        Node::Fifo => (FileKind::Fifo, None),
+        Node::Socket => (FileKind::Socket, None),
+        Node::CharDevice(device) => (FileKind::CharDevice, Some(device)),
+        Node::BlockDevice(device) => (FileKind::BlockDevice, Some(device)),
+    };
+    RemoteAttr { kind, device, size: 0, ..attr }
+}
+
 impl SmbRemote {
     /// Adds what the metadata of a special file does not say.
     pub(super) async fn complete(&self, path: &str, attr: RemoteAttr) -> RemoteAttr {
@@ -75,6 +92,13 @@ impl SmbRemote {
                 }
             };
         }
+        if attr.kind == FileKind::File
+            && self.sfu
+            && attr.attributes.contains(FileAttributes::SYSTEM)
+            && attr.size <= SFU_MAX_LEN as u64
+        {
+            return self.as_sfu(path, attr).await;
+        }
         if !wants_a_look(attr.kind) || !attr.attributes.contains(FileAttributes::REPARSE_POINT) {
             return attr;
         }
@@ -85,24 +109,60 @@ impl SmbRemote {
                 return attr;
             }
         };
-        let device =
-            |kind, major, minor| RemoteAttr { kind, size: 0, device: Some(Device { major, minor }), ..attr };
         match special {
             Special::Symlink { target, .. } => as_link(attr, &target),
-            Special::Fifo => RemoteAttr { kind: FileKind::Fifo, size: 0, ..attr },
-            Special::Socket => RemoteAttr { kind: FileKind::Socket, size: 0, ..attr },
-            Special::CharDevice { major, minor } => device(FileKind::CharDevice, major, minor),
-            Special::BlockDevice { major, minor } => device(FileKind::BlockDevice, major, minor),
+            Special::Fifo => as_node(attr, Node::Fifo),
+            Special::Socket => as_node(attr, Node::Socket),
+            Special::CharDevice { major, minor } => as_node(attr, Node::CharDevice(Device { major, minor })),
+            Special::BlockDevice { major, minor } => {
+                as_node(attr, Node::BlockDevice(Device { major, minor }))
+            }
             _ => attr,
+        }
+    }
+
+    /// What a small file with the attribute SYSTEM stands for.
+    async fn as_sfu(&self, path: &str, attr: RemoteAttr) -> RemoteAttr {
+        if attr.size == 0 {
+            return as_node(attr, Node::Fifo);
+        }
+        let start = match self.share.read_start(path, SFU_MAX_LEN as u32).await {
+            Ok(start) => start.data,
+            Err(error) => {
+                tracing::debug!(%error, "a file that may stand for a device cannot be read");
+                return attr;
+            }
+        };
+        match decode_sfu(&start) {
+            Some(NfsNode::Fifo) => as_node(attr, Node::Fifo),
+            Some(NfsNode::Socket) => as_node(attr, Node::Socket),
+            Some(NfsNode::CharDevice { major, minor }) => {
+                as_node(attr, Node::CharDevice(Device { major, minor }))
+            }
+            Some(NfsNode::BlockDevice { major, minor }) => {
+                as_node(attr, Node::BlockDevice(Device { major, minor }))
+            }
+            Some(NfsNode::Symlink(_)) | None => attr,
         }
     }
 
     /// The same for the names of a listing.
     pub(super) async fn complete_all(&self, directory: &str, entries: Vec<RemoteEntry>) -> Vec<RemoteEntry> {
         let looked_at = |entry: RemoteEntry| async move {
-            let path =
-                if directory.is_empty() { entry.name.clone() } else { format!("{directory}/{}", entry.name) };
+            let path = join(directory, &entry.name);
             RemoteEntry { attr: self.complete(&path, entry.attr).await, ..entry }
+        };
+        stream::iter(entries).map(looked_at).buffered(AT_ONCE).collect().await
+    }
+
+    /// Adds what the descriptors of the names of a listing say.
+    pub(super) async fn with_all_sids(&self, directory: &str, entries: Vec<RemoteEntry>) -> Vec<RemoteEntry> {
+        if !self.from_sid.any() {
+            return entries;
+        }
+        let looked_at = |entry: RemoteEntry| async move {
+            let path = join(directory, &entry.name);
+            RemoteEntry { attr: self.with_sids(&path, entry.attr).await, ..entry }
         };
         stream::iter(entries).map(looked_at).buffered(AT_ONCE).collect().await
     }
@@ -120,27 +180,51 @@ impl SmbRemote {
         if self.mfsymlinks {
             self.share.symlink(target, &path, LinkKind::MfSymlink).await?;
         } else {
-            let mut ways = Attempts::new(&self.ways.links, LINK_KINDS.len());
+            let kinds = if self.posix { POSIX_LINK_KINDS } else { LINK_KINDS };
+            let mut ways = Attempts::new(&self.ways.links, kinds.len());
             while let Some(at) = ways.next()? {
-                ways.answered(at, self.share.symlink(target, &path, LINK_KINDS[at]).await)?;
+                ways.answered(at, self.share.symlink(target, &path, kinds[at]).await)?;
             }
         }
         self.look(&path).await
     }
 
-    pub(super) async fn make_special(&self, path: &RemotePath, node: Node) -> RemoteResult<RemoteAttr> {
+    pub(super) async fn make_special(
+        &self,
+        path: &RemotePath,
+        node: Node,
+        mode: u32,
+    ) -> RemoteResult<RemoteAttr> {
+        let path = self.path(path);
+        if self.sfu {
+            return self.make_sfu(&path, node).await;
+        }
+        let permissions = self.posix.then_some(mode);
         let special = match node {
             Node::Fifo => Special::Fifo,
             Node::Socket => Special::Socket,
             Node::CharDevice(Device { major, minor }) => Special::CharDevice { major, minor },
             Node::BlockDevice(Device { major, minor }) => Special::BlockDevice { major, minor },
         };
-        let path = self.path(path);
         let mut ways = Attempts::new(&self.ways.nodes, NODE_KINDS.len());
         while let Some(at) = ways.next()? {
-            ways.answered(at, self.share.make_special(&path, &special, NODE_KINDS[at]).await)?;
+            let made = self.share.make_special_posix(&path, &special, NODE_KINDS[at], permissions).await;
+            ways.answered(at, made)?;
         }
         self.look(&path).await
+    }
+
+    async fn make_sfu(&self, path: &str, node: Node) -> RemoteResult<RemoteAttr> {
+        let content = encode_sfu(&match node {
+            Node::Fifo => NfsNode::Fifo,
+            Node::Socket => NfsNode::Socket,
+            Node::CharDevice(Device { major, minor }) => NfsNode::CharDevice { major, minor },
+            Node::BlockDevice(Device { major, minor }) => NfsNode::BlockDevice { major, minor },
+        });
+        let content = content.ok_or(NtStatus::NOT_SUPPORTED)?;
+        let set = SetAttributes { attributes: Some(FileAttributes::SYSTEM), ..SetAttributes::default() };
+        self.share.create_whole(path, content.into(), &set).await?;
+        self.look(path).await
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{Create, Entry, Fh, Filesystem, FsResult, Ino, MountOptions, OpenFlag
 
 const READ: OpenFlags = OpenFlags { read: true, write: false, truncate: false, sync: false, direct: false };
 const WRITE: OpenFlags = OpenFlags { read: true, write: true, truncate: false, sync: false, direct: false };
-const NEW: Create = Create { open: WRITE, exclusive: true, mode: 0o644 };
+const NEW: Create = Create { open: WRITE, exclusive: true, mode: 0o644, owner: None };
 
 /// Long enough that nothing expires by itself during a test.
 const LONG: Duration = Duration::from_secs(3600);

@@ -100,8 +100,10 @@ impl Run {
         match *step {
             Step::Create { name, slot, exclusive, truncate } => {
                 let open = OpenFlags { truncate, ..WRITE };
-                let result =
-                    self.fs.create(Ino::ROOT, NAMES[name], &Create { open, exclusive, mode: 0o644 }).await;
+                let result = self
+                    .fs
+                    .create(Ino::ROOT, NAMES[name], &Create { open, exclusive, mode: 0o644, owner: None })
+                    .await;
                 let file = match self.model.names.get(&name) {
                     Some(_) if exclusive => return assert_eq!(errno(result), e::EEXIST),
                     Some(file) => *file,

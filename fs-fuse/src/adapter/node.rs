@@ -1,7 +1,7 @@
 //! Names of what is neither a file of data nor a directory.
 
-use fs_core::{Device, Node};
-use fuser::{Errno, INodeNo, ReplyEntry};
+use fs_core::{Device, Entry, Filesystem, FsResult, Node, Owner};
+use fuser::{Errno, INodeNo, ReplyEntry, Request};
 use rustix::fs::FileType;
 
 use super::{Adapter, entry, inode};
@@ -20,13 +20,36 @@ pub(crate) fn number(device: Device) -> u32 {
     (minor & 0xFF) | ((major & 0xFFF) << 8) | ((minor & 0xF_FF00) << 12)
 }
 
+/// Whom what a request makes is for.
+pub(super) fn owner(request: &Request) -> Owner {
+    Owner { uid: request.uid(), gid: request.gid() }
+}
+
+/// What was made, given to its owner.
+pub(super) async fn given(
+    fs: &Filesystem,
+    parent: INodeNo,
+    made: FsResult<Entry>,
+    owner: Owner,
+) -> FsResult<Entry> {
+    Ok(fs.give(inode(parent), made?, owner).await)
+}
+
 impl Adapter {
-    pub(super) fn make_node(&self, parent: INodeNo, name: Box<str>, mode: u32, rdev: u32, reply: ReplyEntry) {
+    pub(super) fn make_node(
+        &self,
+        parent: INodeNo,
+        name: Box<str>,
+        mode: u32,
+        rdev: u32,
+        owner: Owner,
+        reply: ReplyEntry,
+    ) {
         let node = match FileType::from_raw_mode(mode) {
             FileType::RegularFile | FileType::Unknown => {
                 return self.spawn(|fs| async move {
                     let made = fs.make_file(inode(parent), &name, mode & PERMISSIONS).await;
-                    entry("mknod", parent, &name, made, reply);
+                    entry("mknod", parent, &name, given(&fs, parent, made, owner).await, reply);
                 });
             }
             FileType::Fifo => Node::Fifo,
@@ -36,7 +59,8 @@ impl Adapter {
             _ => return reply.error(Errno::EINVAL),
         };
         self.spawn(|fs| async move {
-            entry("mknod", parent, &name, fs.make_node(inode(parent), &name, node).await, reply)
+            let made = fs.make_node(inode(parent), &name, node, mode & PERMISSIONS).await;
+            entry("mknod", parent, &name, given(&fs, parent, made, owner).await, reply);
         });
     }
 }

@@ -12,6 +12,7 @@ mod names;
 mod posix;
 mod quota;
 mod reparse;
+mod sfu;
 mod simple_info;
 mod time;
 mod volume_info;
@@ -36,6 +37,7 @@ pub use posix::{
 pub use quota::{QuotaEntry, QuotaQuery, QuotaUsers, decode_quotas, encode_quotas};
 pub(crate) use reparse::names as link_names;
 pub use reparse::{NfsNode, ReparsePoint, reparse_tag};
+pub use sfu::{SFU_MAX_LEN, decode_sfu, encode_sfu};
 pub use simple_info::{
     AccessInfo, AlignmentInfo, AllocationInfo, CaseSensitiveInfo, CompressionInfo, DispositionInfo,
     DispositionInfoEx, EaInfo, EndOfFileInfo, FileMode, IdInfo, InternalInfo, LxFlags, ModeInfo, PipeInfo,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use sharefs_tests::{Mount, Samba, Snapshots};
+use sharefs_tests::{Mount, Samba, Snapshots, wait_until};
 
 use crate::help::REFUSED;
 
@@ -170,6 +170,18 @@ fn s84_modes_and_owners_are_the_servers_where_it_has_them() {
 }
 
 #[test]
+fn s84_a_mode_that_another_client_sets_is_seen() {
+    let samba = Samba::builder().posix().directory_leases().start();
+    let (one, other) = (Mount::new(&samba).start(), Mount::new(&samba).start());
+    one.shell("echo x > mnt/f; chmod 640 mnt/f; cat mnt/f; ls -l mnt; test $(stat -c %a mnt/f) = 640");
+    // What opens and closes the file says nothing of its mode.
+    one.shell("for i in 1 2 3; do cat mnt/f; echo x >> mnt/f; done");
+    other.shell("test $(stat -c %a mnt/f) = 640; chmod 604 mnt/f");
+    let seen = || one.shell("cat mnt/f > /dev/null; stat -c %a mnt/f").trim() == "604";
+    wait_until("the mode of the other mount shows", seen);
+}
+
+#[test]
 fn s85_a_mount_can_remember_modes() {
     let samba = Samba::start();
     let mount = Mount::new(&samba).options(["dynperm"]).start();
@@ -179,6 +191,106 @@ fn s85_a_mount_can_remember_modes() {
     );
     let noperm = Mount::new(&samba).options(["noperm", "file_mode=0000"]).start();
     noperm.shell("cat mnt/f; echo x > mnt/f");
+}
+
+/// What a mount remembers holds for all names of a file, and its time of change goes on.
+#[test]
+fn s93_what_a_mount_remembers_has_a_time_of_change() {
+    let samba = Samba::start();
+    let mount = Mount::new(&samba).options(["dynperm", "file_mode=0755"]).start();
+    python(
+        &mount,
+        "import time
+open('f', 'w').close(); os.link('f', 'g')
+def later(call):
+    before = os.stat('f').st_ctime_ns
+    time.sleep(0.02)
+    call()
+    assert os.stat('f').st_ctime_ns > before, call
+later(lambda: os.chmod('f', 0o640))
+assert stat.S_IMODE(os.stat('g').st_mode) == 0o640
+later(lambda: os.chmod('g', 0o4750))
+assert stat.S_IMODE(os.stat('f').st_mode) == 0o4750
+later(lambda: os.link('f', 'h'))
+later(lambda: os.unlink('h'))
+later(lambda: (os.rename('f', 'x'), os.rename('x', 'f')))",
+    );
+}
+
+#[test]
+fn s92_what_is_made_belongs_to_who_makes_it() {
+    let samba = Samba::builder().posix().share("admin users", "tester").start();
+    let plain = Samba::start();
+    if !rustix::process::getuid().is_root() {
+        // One user only, who owns all as ever.
+        let mount = Mount::new(&plain).options(["dynperm", "setuids"]).start();
+        mount.shell("touch mnt/f; test $(stat -c %u mnt/f) = $(id -u)");
+        return;
+    }
+    for (samba, options) in [(&samba, "setuids"), (&plain, "setuids,dynperm")] {
+        let mount = Mount::new(samba).by_root().options([options]).start();
+        mount.shell("chmod 777 mnt; mkdir mnt/group; chown 0:4444 mnt/group; chmod 2777 mnt/group");
+        mount.shell(
+            "cat > s.py <<'END'
+import os, socket, sys
+os.setgroups([]); os.setgid(65533); os.setuid(65534)
+open('mnt/f', 'w').close(); os.mkdir('mnt/d'); os.mkfifo('mnt/p') if sys.argv[1] == 'all' else None
+for n in 'f', 'd', 'p':
+    if os.path.lexists('mnt/' + n):
+        s = os.stat('mnt/' + n)
+        assert (s.st_uid, s.st_gid) == (65534, 65533), (n, s)
+END",
+        );
+        mount.shell(if options == "setuids" { "python3 s.py all" } else { "python3 s.py some" });
+        mount.shell(
+            "sleep 1.1; test $(stat -c %u,%g mnt/f) = 65534,65533; test $(stat -c %u,%g mnt/d) = 65534,65533",
+        );
+    }
+    let file = fs::metadata(samba.share_path().join("f")).expect("the file");
+    assert_eq!((file.uid(), file.gid()), (65534, 65533));
+    // Without it, what is made is the mount's.
+    let mount = Mount::new(&plain).by_root().options(["dynperm"]).start();
+    mount.shell("touch mnt/x; test $(stat -c %u mnt/x) = 0");
+}
+
+#[test]
+fn s94_the_number_of_files_is_the_servers_where_it_counts_them() {
+    let samba = Samba::builder().posix().start();
+    let mount = Mount::new(&samba).start();
+    let share = samba.share_path();
+    let counted = mount
+        .shell(&format!("test $(stat -f -c %c mnt) = $(stat -f -c %c '{}'); df -i mnt", share.display()));
+    assert!(counted.contains("mnt"), "{counted}");
+    let plain = Mount::new(&samba).options(["nounix"]).start();
+    plain.shell("test $(stat -f -c %c mnt) = 0");
+}
+
+#[test]
+fn s95_modes_and_owners_are_kept_in_access_lists() {
+    let samba = Samba::builder().newer().share("vfs objects", "fruit streams_xattr").start();
+    let mount = Mount::new(&samba).options(["modefromsid"]).start();
+    mount.shell(
+        "umask 027; touch mnt/f; mkdir mnt/d; test $(stat -c %a mnt/f) = 640; test $(stat -c %a mnt/d) = 750
+         chmod 751 mnt/f; test $(stat -c %a mnt/f) = 751; echo x > mnt/f; echo inner > mnt/d/inner; test $(cat mnt/f) = x
+         umask 0; mkdir mnt/e; touch mnt/e/g; test $(stat -c %a mnt/e/g) = 666; chmod 444 mnt/e/g; exec 3> mnt/e/new; chmod 600 mnt/e/new
+         echo new >&3; test $(stat -c %a mnt/e/new) = 600",
+    );
+    let of = |name: &str| fs::metadata(samba.share_path().join(name)).expect("the file");
+    let modes = ["f", "d", "e/g", "e/new"].map(|name| of(name).mode() & 0o777);
+    assert_eq!(modes, [0o751, 0o750, 0o444, 0o600]);
+    let second = Mount::new(&samba).options(["modefromsid", "idsfromsid"]).start();
+    second.shell(&format!(
+        "ls -l mnt > list; grep -q '^-rwxr-x--x.* f$' list; grep -q '^drwxr-x---.* d$' list
+         test $(stat -c %a,%u,%g mnt/f) = 751,{},{}",
+        of("f").uid(),
+        of("f").gid()
+    ));
+    // A server that takes such entries for nothing keeps nothing, and nothing else is shown.
+    let ignorant = Samba::start();
+    let mount = Mount::new(&ignorant).options(["modefromsid"]).start();
+    mount.shell(
+        "umask 077; echo x > mnt/f; chmod 640 mnt/f; sleep 1.1; test $(stat -c %a mnt/f) = 755; cat mnt/f",
+    );
 }
 
 #[test]

@@ -144,7 +144,8 @@ impl Machine {
                     (ino, self.fs.open(ino, how.flags()).await.map_err(number)?)
                 }
                 Err(e::ENOENT) if how.create => {
-                    let create = Create { open: how.flags(), exclusive: how.exclusive, mode: 0o644 };
+                    let create =
+                        Create { open: how.flags(), exclusive: how.exclusive, mode: 0o644, owner: None };
                     let (entry, fh) = self.fs.create(parent, name, &create).await.map_err(number)?;
                     self.caches.entered(parent, name, &entry.attr, self.caches.before());
                     (entry.attr.ino, fh)
