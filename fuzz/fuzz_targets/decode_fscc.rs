@@ -23,6 +23,9 @@ fn list<T: PartialEq + Debug>(
 }
 
 fuzz_target!(|data: &[u8]| {
+    if let Some(node) = decode_sfu(data) {
+        assert_eq!(encode_sfu(&node).as_deref().and_then(decode_sfu), Some(node));
+    }
     if let Some(target) = decode_mfsymlink(data) {
         assert_eq!(encode_mfsymlink(target).as_deref().and_then(decode_mfsymlink), Some(target));
     }
