@@ -51,7 +51,7 @@ async fn earlier_states_are_listed_and_read() {
 #[tokio::test]
 async fn a_server_without_snapshots_says_so() {
     let samba = Samba::start();
-    let share = data(samba).await;
+    let share = data(&samba).await;
     match share.snapshots("").await {
         Ok(snapshots) => assert!(snapshots.is_empty()),
         Err(error) => {
