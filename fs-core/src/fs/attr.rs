@@ -190,6 +190,10 @@ impl Filesystem {
         if request.is_empty() {
             return self.getattr(ino, fh).await;
         }
+        let is_directory = self.inodes().node(ino)?.kind == FileKind::Directory;
+        if is_directory && (request.written.is_some() || request.accessed.is_some()) {
+            self.leave_unwatched(ino).await;
+        }
         let attr = match request.size {
             Some(size) => self.resize(ino, fh, size, &request).await?,
             None => {
@@ -339,12 +343,12 @@ impl Filesystem {
         }
     }
 
-    /// The path leads to another file, or nowhere. True if the inode has another one, or has another one by now.
+    /// The path leads to another file, or nowhere. True if the inode has another one, or was moved to another one by now.
     pub(super) fn lead_astray(&self, ino: Ino, path: &RemotePath, place: Option<(Ino, Box<str>)>) -> bool {
         let mut inodes = self.inodes();
         let unmoved = inodes.path(ino).is_ok_and(|now| now == *path);
         if !unmoved {
-            return false;
+            return inodes.path(ino).is_ok();
         }
         if let Some((parent, name)) = place {
             inodes.lose(parent, &name);

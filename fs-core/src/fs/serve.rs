@@ -203,22 +203,28 @@ impl Filesystem {
     async fn look_for_changes(&self, kernel: &Arc<dyn Kernel>) {
         let contents = self.inodes().contents();
         for content in contents {
-            let Some(backing) = content.exposed() else { continue };
-            let closed = backing.closed.read().await;
-            if *closed {
-                continue;
-            }
-            let asked = self.inodes().stamp();
-            let Ok(attr) = self.remote.attr(backing.handle).await else { continue };
-            drop(closed);
-            if content.compare(&attr) {
-                let ino = content.ino;
-                self.inodes().learn(ino, attr, asked, Instant::now());
-                let kernel = kernel.clone();
-                // It may wait for readers; nobody waits for it.
-                drop(outside(move || kernel.forget_data(ino)));
-            }
+            self.look_for_change(&content, kernel).await;
         }
+    }
+
+    /// The same for one file; false if the kernel has nothing of it that no lease protects.
+    pub(super) async fn look_for_change(&self, content: &Content, kernel: &Arc<dyn Kernel>) -> bool {
+        let Some(backing) = content.exposed() else { return false };
+        let closed = backing.closed.read().await;
+        if *closed {
+            return false;
+        }
+        let asked = self.inodes().stamp();
+        let Ok(attr) = self.remote.attr(backing.handle).await else { return true };
+        drop(closed);
+        if content.compare(&attr) {
+            let ino = content.ino;
+            self.inodes().learn(ino, attr, asked, Instant::now());
+            let kernel = kernel.clone();
+            // It may wait for readers; nobody waits for it.
+            drop(outside(move || kernel.forget_data(ino)));
+        }
+        true
     }
 
     /// Whether leases may be asked for.

@@ -63,9 +63,14 @@ impl Watches {
         let mut all = self.lock();
         if let Some(used) = all.get_mut(&directory) {
             used.at = now;
-        } else if all.len() < MOST_USED {
-            all.insert(directory, Used { at: now, watch: State::Wanted });
+            return;
         }
+        if all.len() >= MOST_USED {
+            let unwatched = all.iter().filter(|(_, used)| !used.is_on());
+            let oldest = unwatched.min_by_key(|(_, used)| used.at).map(|(ino, _)| *ino);
+            all.retain(|ino, _| Some(*ino) != oldest);
+        }
+        all.insert(directory, Used { at: now, watch: State::Wanted });
     }
 
     /// A name is being removed or renamed by this mount, until what this answers with is dropped.
@@ -92,8 +97,11 @@ impl Watches {
         !self.off.load(Ordering::Relaxed)
     }
 
-    fn over(&self, directory: Ino) {
-        if let Some(used) = self.lock().get_mut(&directory) {
+    /// The watch that is stopped by this is over.
+    fn over(&self, directory: Ino, stop: &Arc<Notify>) {
+        if let Some(used) = self.lock().get_mut(&directory)
+            && matches!(&used.watch, State::On(end, _) if Arc::ptr_eq(end, stop))
+        {
             used.watch = State::Over;
         }
     }
@@ -179,6 +187,18 @@ impl Filesystem {
         end(below).await;
     }
 
+    /// Does not watch a directory until it has been out of use for a while. Samba shows the time that a directory was
+    /// given, whatever changes in it afterwards, for as long as anybody has it open.
+    pub(super) async fn leave_unwatched(&self, directory: Ino) {
+        let watch = {
+            let mut all = self.watches.lock();
+            let Some(used) = all.get_mut(&directory) else { return };
+            let over = Used { at: used.at, watch: State::Over };
+            std::mem::replace(used, over).ending()
+        };
+        end(watch.into_iter().collect()).await;
+    }
+
     /// Ends all watches; no more are begun.
     pub(super) async fn end_watches(&self) {
         self.watches.off.store(true, Ordering::Relaxed);
@@ -188,7 +208,7 @@ impl Filesystem {
 
     async fn watch(self: Arc<Self>, directory: Ino, stop: Arc<Notify>) {
         let path = self.inodes().path(directory);
-        let Ok(path) = path else { return self.watches.over(directory) };
+        let Ok(path) = path else { return self.watches.over(directory, &stop) };
         let mut watch = match self.remote.watch(&path).await {
             Ok(watch) => watch,
             Err(error) => {
@@ -196,7 +216,7 @@ impl Filesystem {
                     self.watches.off.store(true, Ordering::Relaxed);
                 }
                 tracing::debug!(%path, %error, "not watched");
-                return self.watches.over(directory);
+                return self.watches.over(directory, &stop);
             }
         };
         loop {
@@ -211,7 +231,7 @@ impl Filesystem {
                     () = self.changed_in(directory, changes) => {}
                 },
                 None => {
-                    self.watches.over(directory);
+                    self.watches.over(directory, &stop);
                     break;
                 }
             }
@@ -233,16 +253,12 @@ impl Filesystem {
             };
         }
         let mut outdated = vec![directory];
-        {
-            let mut inodes = self.inodes();
-            inodes.expire(directory);
-            for name in &entries {
-                let Some(ino) = inodes.child(directory, name) else { continue };
-                // Nobody else changes a file that only this mount may write.
-                if inodes.content_of(ino).is_none_or(|content| !content.caching().write) {
-                    inodes.expire(ino);
-                    outdated.push(ino);
-                }
+        self.inodes().expire(directory);
+        for name in &entries {
+            let Some(ino) = self.inodes().child(directory, name) else { continue };
+            if !self.is_seen_to(ino).await {
+                self.inodes().expire(ino);
+                outdated.push(ino);
             }
         }
         for name in entries.iter().chain(&names) {
@@ -253,6 +269,14 @@ impl Filesystem {
         for name in names {
             self.verify(directory, &name).await;
         }
+    }
+
+    /// Whether the attributes of a file are no concern of a watch, or no longer: nobody else changes a file that only this
+    /// mount may write, and what the kernel has of a file's data it must forget before it learns of the new size.
+    async fn is_seen_to(&self, ino: Ino) -> bool {
+        let (content, kernel) = (self.inodes().content_of(ino), self.kernel.get().cloned());
+        let (Some(content), Some(kernel)) = (content, kernel) else { return false };
+        content.caching().write || self.look_for_change(&content, &kernel).await
     }
 
     /// Asks whether a name still leads where it did.
@@ -312,5 +336,32 @@ async fn end(watches: Vec<(Arc<Notify>, JoinHandle<()>)>) {
     for (_, task) in watches {
         // Whatever became of it, it has ended.
         let _ = task.await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_used_directories_are_forgotten() {
+        let watches = Watches::default();
+        let most = MOST_USED as u64;
+        (1..=most + 5).for_each(|n| watches.used(Ino(n)));
+        assert_eq!(watches.lock().len(), MOST_USED);
+        assert!(watches.lock().contains_key(&Ino(most + 5)));
+        assert!(watches.take_unused(Instant::now() + IDLE).is_empty(), "none was watched");
+        assert!(watches.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn names_are_not_asked_for_while_this_mount_changes_some() {
+        let watches = Watches::default();
+        let before = watches.calm().await;
+        let changing = watches.changing();
+        assert_eq!(watches.calm().await, None, "it gives up");
+        drop(changing);
+        let after = watches.calm().await;
+        assert!(after.is_some() && after != before);
     }
 }

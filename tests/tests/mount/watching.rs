@@ -84,6 +84,22 @@ fn s109_what_is_watched_can_be_renamed_and_removed() {
     wait_until("it is gone", || !samba.share_path().join("watched").exists());
 }
 
+/// Samba shows the time that was set for as long as the directory is open.
+#[test]
+fn s109_a_directorys_time_goes_on_after_it_was_set() {
+    let samba = Samba::start();
+    let mount = Mount::new(&samba).start();
+    mount.shell("mkdir mnt/watched");
+    wait_until("the directory is watched", || {
+        mount.shell("ls mnt/watched");
+        is_open(&samba, "watched")
+    });
+    mount.shell(
+        "touch -d @1000 mnt/watched; test $(stat -c %Y mnt/watched) = 1000; echo x > mnt/watched/f
+         test $(stat -c %Y mnt/watched) != 1000; ls mnt/watched",
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s109_a_watch_costs_nothing_while_nothing_happens() {
     let samba = Samba::start();
