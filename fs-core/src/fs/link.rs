@@ -51,10 +51,10 @@ impl Filesystem {
             _ => name_taken(error),
         })?;
         let attr = self.remote.lookup(&new).await?;
+        self.changed_now(ino);
         let entry = self.enter(parent, name, attr, asked)?;
         self.inodes().changed_entry(parent);
         self.overtake(parent, name);
-        self.changed_now(ino);
         self.links_changed(ino);
         if let Some(content) = content.filter(|_| entry.attr.ino != ino) {
             content.has_several_names();
