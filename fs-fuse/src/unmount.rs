@@ -4,6 +4,8 @@ use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use rustix::mount::{UnmountFlags, unmount as umount2};
 
@@ -15,8 +17,13 @@ const HELPERS: [&str; 2] = ["fusermount3", "fusermount"];
 /// Where to look besides PATH, which a service may not have set.
 const HELPER_DIRECTORIES: [&str; 2] = ["/usr/bin", "/bin"];
 
-/// Unmount what is mounted on a directory. `lazy` takes the mount away from its place at once, and ends it when
-/// its last user has gone.
+/// How often and after how long a mount that is in use is tried again: whoever looks at all mounts, as df does, uses it
+/// for a moment.
+const ATTEMPTS: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Unmount what is mounted on a directory; one that is in use is tried again for half a second. `lazy` takes the mount
+/// away from its place at once, and ends it when its last user has gone.
 ///
 /// # Errors
 /// [`MountError::NotMounted`], [`MountError::Busy`], [`MountError::HelperMissing`], [`MountError::Failed`].
@@ -27,12 +34,24 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<(), MountError> {
         Ok(Some(_)) => {}
         Err(source) => tracing::debug!(%source, "mountinfo cannot be read"),
     }
+    for _ in 1..ATTEMPTS {
+        match attempt(&point, lazy) {
+            Err(MountError::Busy(_)) => thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    attempt(&point, lazy)
+}
+
+fn attempt(point: &Path, lazy: bool) -> Result<(), MountError> {
     let flags = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
-    match umount2(&point, flags) {
+    match umount2(point, flags) {
         Ok(()) => Ok(()),
-        Err(rustix::io::Errno::PERM) => by_helper(&point, lazy),
-        Err(rustix::io::Errno::BUSY) => Err(MountError::Busy(point)),
-        Err(errno) => Err(MountError::Failed { doing: "unmounting", point, source: errno.into() }),
+        Err(rustix::io::Errno::PERM) => by_helper(point, lazy),
+        Err(rustix::io::Errno::BUSY) => Err(MountError::Busy(point.to_owned())),
+        Err(errno) => {
+            Err(MountError::Failed { doing: "unmounting", point: point.to_owned(), source: errno.into() })
+        }
     }
 }
 

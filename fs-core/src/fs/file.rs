@@ -117,7 +117,7 @@ impl Filesystem {
             inodes.opened(entry.attr.ino)?;
             if opened.created {
                 inodes.note_clock(opened.attr.created);
-                inodes.changed_entry(parent);
+                inodes.changed_entry(parent, FileKind::File);
             }
             Ok((entry, content))
         });

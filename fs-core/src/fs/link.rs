@@ -53,7 +53,7 @@ impl Filesystem {
         let attr = self.remote.lookup(&new).await?;
         self.changed_now(ino);
         let entry = self.enter(parent, name, attr, asked)?;
-        self.inodes().changed_entry(parent);
+        self.inodes().changed_entry(parent, FileKind::File);
         self.overtake(parent, name);
         self.links_changed(ino);
         if let Some(content) = content.filter(|_| entry.attr.ino != ino) {

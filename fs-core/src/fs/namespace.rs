@@ -271,7 +271,7 @@ impl Filesystem {
 
     /// An entry has changed or gone.
     fn left(&self, parent: Ino, name: &str) {
-        self.inodes().changed_entry(parent);
+        self.inodes().changed_entry(parent, FileKind::File);
         self.overtake(parent, name);
     }
 

@@ -47,7 +47,7 @@ impl Filesystem {
         let entry = self.enter(parent, name, attr, asked)?;
         let mut inodes = self.inodes();
         inodes.note_clock(attr.created);
-        inodes.changed_entry(parent);
+        inodes.changed_entry(parent, attr.kind);
         drop(inodes);
         self.overtake(parent, name);
         Ok(entry)

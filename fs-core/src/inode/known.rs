@@ -23,8 +23,12 @@ impl Inodes {
     }
 
     /// A local change of an entry of the directory, and with it of the directory's times. The kernel asks for them before
-    /// each further change: for a moment the answer is what this client's clock says.
-    pub(crate) fn changed_entry(&mut self, directory: Ino) {
+    /// each further change: for a moment the answer is what this client's clock says. Not where directories come and go:
+    /// they are counted in the links.
+    pub(crate) fn changed_entry(&mut self, directory: Ino, kind: FileKind) {
+        if kind == FileKind::Directory {
+            return self.expire(directory);
+        }
         self.changed(directory);
         if let Some(node) = self.nodes.get_mut(&directory) {
             node.fresh_until = node.fresh_until.min(Instant::now() + GUESSED);

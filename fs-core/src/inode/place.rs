@@ -258,11 +258,15 @@ impl Inodes {
         Some(ino)
     }
 
+    fn kind(&self, ino: Ino) -> FileKind {
+        self.nodes.get(&ino).map_or(FileKind::File, |node| node.kind)
+    }
+
     /// The name no longer leads to the inode that it did.
     pub(crate) fn lose(&mut self, parent: Ino, name: &str) {
         let Some(ino) = self.unname(parent, name) else { return };
         self.expire(ino);
-        self.changed_entry(parent);
+        self.changed_entry(parent, self.kind(ino));
         self.collect(ino);
         self.collect(parent);
     }
@@ -286,8 +290,9 @@ impl Inodes {
         let renamed = Name::new(parent, name, self.stamp);
         // Whoever renames has looked up where to; else it is found again by its next lookup.
         let _ = self.name(ino, renamed);
-        self.changed_entry(parent);
-        self.changed_entry(old_parent);
+        let kind = self.kind(ino);
+        self.changed_entry(parent, kind);
+        self.changed_entry(old_parent, kind);
         self.collect(old_parent);
     }
 
@@ -297,7 +302,7 @@ impl Inodes {
         if self.unname(parent, name).is_some() {
             let hidden = Name { hidden: true, ..Name::new(parent, hidden, self.stamp) };
             let _ = self.name(ino, hidden);
-            self.changed_entry(parent);
+            self.changed_entry(parent, FileKind::File);
         }
         let Some(node) = self.nodes.get_mut(&ino) else { return true };
         node.doomed = node.names.iter().all(|name| name.hidden);
