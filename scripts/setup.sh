@@ -133,7 +133,7 @@ main() {
             run) programs+=("${run_programs[@]}") ;;
             test) programs+=("${run_programs[@]}" "${test_programs[@]}") ;;
             check | fuzz) programs+=(cc:gcc) ;;
-            bench) programs+=(smbclient:smbclient time:time) ;;
+            bench) programs+=(smbclient:smbclient time:time smbnetfs:smbnetfs) ;;
             *) fail "unknown part: $part" ;;
         esac
     done

@@ -269,6 +269,9 @@ impl Samba {
     /// Starts the server again after [`Self::terminate`] or [`Self::kill_hard`].
     pub fn launch(&mut self) {
         let log = self.root.path().join("log");
+        let names = self.root.path().join("lock/names.tdb");
+        // From a server that was killed.
+        let _ = fs::remove_file(&names);
         let mut command = self.builder.version.command("smbd", false);
         // It is the leader of a group already, with which it is ended.
         command.args(["-F", "--no-process-group", "-l"]).arg(&log);
@@ -277,7 +280,11 @@ impl Samba {
         let mut group = Group::spawn(command, &log.join("output"));
         wait_until("smbd listens", || {
             assert!(group.runs(), "smbd ended at its start; its log:\n{}", self.log());
-            TcpStream::connect(self.socket()).is_ok()
+            // It refuses every share with NO_MEMORY until its daemon for notifications has told its name.
+            let daemon = b"notify-daemon";
+            let notifies =
+                fs::read(&names).is_ok_and(|file| file.windows(daemon.len()).any(|at| at == daemon));
+            notifies && TcpStream::connect(self.socket()).is_ok()
         });
         self.group = Some(group);
     }
