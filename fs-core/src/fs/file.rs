@@ -128,6 +128,9 @@ impl Filesystem {
                 return Err(error);
             }
         };
+        if opened.created {
+            self.watches.changed(parent);
+        }
         self.overtake(parent, name);
         let ino = entry.attr.ino;
         let count = OpenCount { fs: self, ino };

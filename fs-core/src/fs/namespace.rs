@@ -272,6 +272,7 @@ impl Filesystem {
     /// An entry has changed or gone.
     fn left(&self, parent: Ino, name: &str) {
         self.inodes().changed_entry(parent, FileKind::File);
+        self.watches.changed(parent);
         self.overtake(parent, name);
     }
 

@@ -49,6 +49,7 @@ impl Filesystem {
         inodes.note_clock(attr.created);
         inodes.changed_entry(parent, attr.kind);
         drop(inodes);
+        self.watches.changed(parent);
         self.overtake(parent, name);
         Ok(entry)
     }

@@ -26,6 +26,9 @@ const MOST_WATCHED: usize = 64;
 const MOST_USED: usize = 256;
 /// Watches that are begun in one go: who walks through a tree is not to pay for each directory.
 const BEGUN_AT_ONCE: usize = 8;
+/// A directory in which this mount changes more than so many entries between two looks is not watched meanwhile: nearly all
+/// that the server told would be no news.
+const MANY_OWN: u32 = 16;
 /// A directory is watched for so long after its last use, or for as long as what is known of it is believed.
 const IDLE: Duration = Duration::from_secs(10);
 /// How long a name is not asked for because this mount is renaming or removing, and how often that is looked at.
@@ -45,6 +48,8 @@ pub(super) struct Watches {
 #[derive(Debug)]
 struct Used {
     at: Instant,
+    /// Entries that this mount has changed since it was last looked at.
+    own: u32,
     watch: State,
 }
 
@@ -70,7 +75,25 @@ impl Watches {
             let oldest = unwatched.min_by_key(|(_, used)| used.at).map(|(ino, _)| *ino);
             all.retain(|ino, _| Some(*ino) != oldest);
         }
-        all.insert(directory, Used { at: now, watch: State::Wanted });
+        all.insert(directory, Used { at: now, own: 0, watch: State::Wanted });
+    }
+
+    /// This mount has changed an entry of a directory.
+    pub(super) fn changed(&self, directory: Ino) {
+        if let Some(used) = self.lock().get_mut(&directory) {
+            used.own = used.own.saturating_add(1);
+        }
+    }
+
+    /// The watches of directories in which this mount changes much, to be ended.
+    fn take_busy(&self) -> Vec<(Arc<Notify>, JoinHandle<()>)> {
+        let mut all = self.lock();
+        let busy = all.values_mut().filter(|used| used.own > MANY_OWN && used.is_on());
+        let ending = busy.map(|used| {
+            let calm = Used { at: used.at, own: used.own, watch: State::Wanted };
+            std::mem::replace(used, calm).ending()
+        });
+        ending.flatten().collect()
     }
 
     /// A name is being removed or renamed by this mount, until what this answers with is dropped.
@@ -163,9 +186,15 @@ impl Filesystem {
         if let Some(since) = Instant::now().checked_sub(idle) {
             end(self.watches.take_unused(since)).await;
         }
+        end(self.watches.take_busy()).await;
         let mut all = self.watches.lock();
-        let mut wanted: Vec<_> =
-            all.iter_mut().filter(|(_, used)| matches!(used.watch, State::Wanted)).collect();
+        let calm = |used: &mut Used| std::mem::take(&mut used.own) <= MANY_OWN;
+        let mut wanted: Vec<_> = all
+            .iter_mut()
+            .filter_map(|(ino, used)| {
+                (calm(used) && matches!(used.watch, State::Wanted)).then_some((ino, used))
+            })
+            .collect();
         wanted.sort_unstable_by_key(|(ino, used)| (std::cmp::Reverse(used.at), **ino));
         for (ino, used) in wanted.into_iter().take(BEGUN_AT_ONCE) {
             let stop = Arc::new(Notify::new());
@@ -193,7 +222,7 @@ impl Filesystem {
         let watch = {
             let mut all = self.watches.lock();
             let Some(used) = all.get_mut(&directory) else { return };
-            let over = Used { at: used.at, watch: State::Over };
+            let over = Used { at: used.at, own: 0, watch: State::Over };
             std::mem::replace(used, over).ending()
         };
         end(watch.into_iter().collect()).await;
