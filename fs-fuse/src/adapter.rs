@@ -77,8 +77,8 @@ macro_rules! text {
 
 impl fuser::Filesystem for Adapter {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // Not FUSE_ATOMIC_O_TRUNC: the kernel would have a program truncated that runs, and refuse only then (ETXTBSY).
         let wanted = [
-            InitFlags::FUSE_ATOMIC_O_TRUNC,
             // What the kernel keeps of a file, it forgets when we say so, and not because its time has changed.
             InitFlags::FUSE_EXPLICIT_INVAL_DATA,
             InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
