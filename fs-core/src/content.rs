@@ -120,6 +120,8 @@ struct State {
     last_fetch: u64,
     /// Who waits for all to be written.
     draining: u32,
+    /// Requests under way that set the time of the last write.
+    settling: u32,
     /// Somebody will see to what has not made a whole piece.
     timer: bool,
     /// An error that nobody was there to be told; the next write, fsync or close tells it.

@@ -9,7 +9,7 @@ use smb_proto::NtStatus;
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
-use super::{Content, Fingerprint};
+use super::{Content, Fingerprint, State};
 use crate::error::FsResult;
 use crate::name::RemotePath;
 use crate::remote::{
@@ -222,13 +222,16 @@ impl Content {
                 return Ok(None);
             }
             state.opens.0.swap_remove(at);
-            state.touched.filter(|touched| touched.shown && !touched.settled)
+            let settle = state.touched.filter(|touched| touched.shown && !touched.settled);
+            settle
+                .filter(|_| backing.access.write)
+                .map(|touched| (touched, Settling::begin(self, &mut state)))
         };
-        if let Some(touched) = settle
-            && backing.access.write
-        {
+        if let Some((touched, settling)) = settle {
             let change = SetAttr { written: Some(touched.at), ..SetAttr::default() };
-            if let Err(error) = self.common.remote.set_attr_handle(backing.handle, &change).await {
+            let settled = self.common.remote.set_attr_handle(backing.handle, &change).await;
+            drop(settling);
+            if let Err(error) = settled {
                 tracing::debug!(ino = self.ino.0, %error, "the time of the last write could not be set");
             }
         }
@@ -433,8 +436,12 @@ impl Content {
     /// # Errors
     /// What the server says.
     pub(crate) async fn settle_time(&self) -> FsResult<()> {
-        let Some(touched) = self.state().touched.filter(|touched| touched.shown && !touched.settled) else {
-            return Ok(());
+        let (touched, _settling) = {
+            let mut state = self.state();
+            let Some(touched) = state.touched.filter(|touched| touched.shown && !touched.settled) else {
+                return Ok(());
+            };
+            (touched, Settling::begin(self, &mut state))
         };
         let change = SetAttr { written: Some(touched.at), ..SetAttr::default() };
         for backing in self.backings(true) {
@@ -452,6 +459,22 @@ impl Content {
             break;
         }
         Ok(())
+    }
+
+    /// The modification time is about to be set by other means: none of ours is to come after it.
+    pub(crate) async fn before_time_is_set(&self) {
+        if let Some(touched) = &mut self.state().touched {
+            touched.settled = true;
+        }
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.state().settling == 0 {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// The modification time has been set on the server by other means.
@@ -502,6 +525,23 @@ impl Drop for Asking<'_> {
         if !self.done {
             self.content.state().lease.answered(None);
         }
+    }
+}
+
+/// The time of the last write is on its way to the server.
+struct Settling<'a>(&'a Content);
+
+impl<'a> Settling<'a> {
+    fn begin(content: &'a Content, state: &mut State) -> Self {
+        state.settling += 1;
+        Self(content)
+    }
+}
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        self.0.state().settling -= 1;
+        self.0.changed.notify_waiters();
     }
 }
 

@@ -194,6 +194,12 @@ impl Filesystem {
         if is_directory && (request.written.is_some() || request.accessed.is_some()) {
             self.leave_unwatched(ino).await;
         }
+        if request.written.is_some() {
+            let content = self.inodes().content_of(ino);
+            if let Some(content) = content {
+                content.before_time_is_set().await;
+            }
+        }
         let attr = match request.size {
             Some(size) => self.resize(ino, fh, size, &request).await?,
             None => {
