@@ -205,7 +205,7 @@ impl Content {
     /// What the server says; the open is gone all the same.
     pub(crate) async fn close(&self, backing: &Arc<Backing>) -> RemoteResult<Option<RemoteAttr>> {
         let _turn = self.opening.lock().await;
-        let settle = {
+        let (settle, _settling) = {
             let mut state = self.state();
             let caching = self.caching_of(&state);
             let stays = caching.handle && caching.read && state.touched.is_none_or(|touched| touched.settled);
@@ -223,15 +223,12 @@ impl Content {
             }
             state.opens.0.swap_remove(at);
             let settle = state.touched.filter(|touched| touched.shown && !touched.settled);
-            settle
-                .filter(|_| backing.access.write)
-                .map(|touched| (touched, Settling::begin(self, &mut state)))
+            // A server may take its own time for the last write when a writer's handle is closed.
+            (settle.filter(|_| backing.access.write), Settling::begin(self, &mut state))
         };
-        if let Some((touched, settling)) = settle {
+        if let Some(touched) = settle {
             let change = SetAttr { written: Some(touched.at), ..SetAttr::default() };
-            let settled = self.common.remote.set_attr_handle(backing.handle, &change).await;
-            drop(settling);
-            if let Err(error) = settled {
+            if let Err(error) = self.common.remote.set_attr_handle(backing.handle, &change).await {
                 tracing::debug!(ino = self.ino.0, %error, "the time of the last write could not be set");
             }
         }
@@ -247,7 +244,10 @@ impl Content {
     }
 
     async fn close_idle_now(&self, since: Instant) -> usize {
-        let idle = self.state().opens.take_idle(since);
+        let (idle, _settling) = {
+            let mut state = self.state();
+            (state.opens.take_idle(since), Settling::begin(self, &mut state))
+        };
         for backing in &idle {
             match self.finish(backing).await {
                 Ok(attr) => self.closed(attr.as_ref()),
@@ -528,7 +528,7 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// The time of the last write is on its way to the server.
+/// The time of the last write is on its way to the server, or a CLOSE that may set it.
 struct Settling<'a>(&'a Content);
 
 impl<'a> Settling<'a> {
