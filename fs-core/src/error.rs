@@ -38,6 +38,7 @@ pub mod errno {
     pub const EILSEQ: i32 = 84;
     pub const EOPNOTSUPP: i32 = 95;
     pub const ETIMEDOUT: i32 = 110;
+    pub const EHOSTDOWN: i32 = 112;
     pub const ESTALE: i32 = 116;
     pub const EDQUOT: i32 = 122;
     pub const ENOMEDIUM: i32 = 123;
@@ -82,6 +83,8 @@ impl FsError {
             Self::Local { errno, .. } => *errno,
             Self::Remote(RemoteError::Status(status)) => status_to_errno(*status),
             Self::Remote(RemoteError::TimedOut) => errno::ETIMEDOUT,
+            Self::Remote(RemoteError::Offline(_)) => errno::EHOSTDOWN,
+            Self::Remote(RemoteError::Stale) => errno::ESTALE,
             // ENOTCONN would be truer, but is how the kernel reports a FUSE mount whose process has died.
             Self::Remote(RemoteError::Disconnected(_) | RemoteError::Protocol(_)) => errno::EIO,
         }
@@ -100,7 +103,10 @@ impl FsError {
         match self {
             Self::Remote(RemoteError::Status(status)) => *status,
             Self::Remote(RemoteError::TimedOut) => NtStatus::IO_TIMEOUT,
-            Self::Remote(RemoteError::Disconnected(_)) => NtStatus::CONNECTION_DISCONNECTED,
+            Self::Remote(RemoteError::Stale) => NtStatus::FILE_NOT_AVAILABLE,
+            Self::Remote(RemoteError::Disconnected(_) | RemoteError::Offline(_)) => {
+                NtStatus::CONNECTION_DISCONNECTED
+            }
             Self::Remote(RemoteError::Protocol(_)) => NtStatus::UNEXPECTED_NETWORK_ERROR,
             Self::Local { errno, .. } => TABLE
                 .iter()

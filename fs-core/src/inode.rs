@@ -57,6 +57,8 @@ pub(crate) struct Inodes {
     ttl: Ttl,
     /// How far the server's clock is ahead of ours, in units of 100 ns.
     skew: i64,
+    /// The server cannot be reached.
+    offline: bool,
 }
 
 /// How long an answer is believed.
@@ -87,6 +89,7 @@ impl Inodes {
             stamp: Stamp::default(),
             ttl,
             skew: 0,
+            offline: false,
         }
     }
 

@@ -20,6 +20,7 @@ mod error;
 mod fs;
 mod handle;
 mod inode;
+mod lasting;
 mod listing;
 mod lock;
 #[cfg(any(test, feature = "memory"))]
@@ -40,10 +41,12 @@ pub use fs::{
 };
 pub use handle::Fh;
 pub use inode::Ino;
+pub use lasting::{Dial, DialError, Lasting, LineState, Patience};
 pub use name::RemotePath;
 pub use remote::{
-    Access, Caching, Cause, Device, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node,
-    OpenHow, Opened, Place, Posix, Remote, RemoteAttr, RemoteChange, RemoteEntry, RemoteError, RemoteEvent,
-    RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, RemoteWatch, SetAttr, SetPosix,
+    Access, Caching, Cause, Device, Disposition, FileKind, Granted, Keepsake, LeaseAsk, LeaseKey,
+    LockedRange, Node, OpenHow, Opened, Place, Posix, Remote, RemoteAttr, RemoteChange, RemoteEntry,
+    RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult, RemoteSpace, RemoteWatch, SetAttr,
+    SetPosix,
 };
-pub use smb::{SmbOptions, SmbRemote};
+pub use smb::{HowToConnect, SmbDial, SmbOptions, SmbRemote};

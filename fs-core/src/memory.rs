@@ -19,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use smb_proto::NtStatus;
+use smb_proto::fscc::FileTime;
 use tokio::sync::mpsc;
 
 use crate::name::RemotePath;
@@ -67,6 +68,10 @@ struct Plan {
     calls: HashMap<Op, u64>,
     panics: HashSet<Op>,
     latency: Duration,
+    /// How many ways of a thousand the connection breaks on, and by which chance.
+    breaks: u64,
+    chance: Option<Random>,
+    broken: bool,
 }
 
 impl Default for MemoryRemote {
@@ -122,6 +127,35 @@ impl MemoryRemote {
         self.plan().latency = latency;
     }
 
+    /// Have the connection break on its own: on so many of a thousand ways, to the server or back.
+    pub fn break_by_chance(&self, breaks: u64, seed: u64) {
+        let mut plan = self.plan();
+        plan.breaks = breaks;
+        plan.chance = Some(Random::new(seed));
+    }
+
+    /// Break the connection: the server closes what was open by it, and nothing is answered any more.
+    pub fn cut(&self) {
+        self.plan().broken = true;
+        self.server.disconnect(self.client);
+    }
+
+    /// The connection may break at this point.
+    fn survive(&self) -> RemoteResult<()> {
+        let cut = {
+            let mut plan = self.plan();
+            let breaks = plan.breaks;
+            !plan.broken && plan.chance.as_mut().is_some_and(|chance| chance.below(1000) < breaks)
+        };
+        if cut {
+            self.cut();
+        }
+        match self.plan().broken {
+            true => Err(RemoteError::Disconnected(Arc::new(std::io::Error::other("cut")))),
+            false => Ok(()),
+        }
+    }
+
     /// Put names into every listing, whatever they are.
     pub fn list_also(&self, names: &[&str]) {
         self.server.list_also(names);
@@ -144,6 +178,7 @@ impl MemoryRemote {
             tokio::time::sleep(latency).await;
         }
         self.server.travel(true).await;
+        self.survive()?;
         self.server.trace(format_args!("client {} asks for {op:?}", self.client));
         let mut plan = self.plan();
         *plan.calls.entry(op).or_default() += 1;
@@ -160,6 +195,7 @@ impl MemoryRemote {
     /// An answer's way back.
     async fn answer<T>(&self, answer: Result<T, NtStatus>) -> RemoteResult<T> {
         self.server.travel(false).await;
+        self.survive()?;
         Ok(answer?)
     }
 
@@ -301,12 +337,17 @@ impl Remote for MemoryRemote {
 
     async fn acknowledge(&self, key: LeaseKey, keep: Caching) -> RemoteResult<()> {
         self.server.travel(true).await;
+        self.survive()?;
         let answer = self.server.acknowledge(self.client, key, keep);
         self.answer(answer).await
     }
 
     fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn server_time(&self) -> Option<FileTime> {
+        Some(crate::clock::now())
     }
 
     fn limits(&self) -> RemoteLimits {

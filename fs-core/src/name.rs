@@ -70,6 +70,12 @@ impl RemotePath {
         &self.0
     }
 
+    /// This path after `from` has become `to`; `None` if that does not concern it.
+    pub(crate) fn moved(&self, from: &Self, to: &Self) -> Option<Self> {
+        let below = self.0.strip_prefix(&from.0)?;
+        (below.is_empty() || below.starts_with('/')).then(|| Self(format!("{}{below}", to.0)))
+    }
+
     /// Whether this is the root of the share.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()

@@ -1,5 +1,6 @@
 //! The one door to the server: the [`Remote`] trait and the words it is spoken in.
 
+mod keepsake;
 mod node;
 mod posix;
 mod watch;
@@ -15,6 +16,7 @@ use smb_proto::fscc::{FileAttributes, FileTime};
 use tokio::sync::mpsc;
 
 use crate::name::RemotePath;
+pub use keepsake::Keepsake;
 pub use node::{Device, Node};
 pub use posix::{Posix, SetPosix};
 pub use watch::{RemoteChange, RemoteWatch};
@@ -183,11 +185,13 @@ pub struct Place<'a> {
     pub key: Option<LeaseKey>,
     /// The lease of the directory it is in.
     pub parent: Option<LeaseKey>,
+    /// The server's number of what the path names, where that is known; else 0.
+    pub file_id: u64,
 }
 
 impl<'a> From<&'a RemotePath> for Place<'a> {
     fn from(path: &'a RemotePath) -> Self {
-        Self { path, key: None, parent: None }
+        Self { path, key: None, parent: None, file_id: 0 }
     }
 }
 
@@ -293,6 +297,11 @@ pub enum RemoteEvent {
         /// The server, and whoever caused this, waits for [`Remote::acknowledge`].
         acknowledge: bool,
     },
+    /// A lease is gone with its connection, without a break and without an epoch to compare with.
+    LeaseLost {
+        /// Which lease.
+        key: LeaseKey,
+    },
     /// The connection is gone; requests wait or fail.
     Lost,
     /// The connection is back. What was cached without a lease must be asked anew.
@@ -315,6 +324,12 @@ pub enum RemoteError {
     /// The server did not answer in time.
     #[error("the server did not answer in time")]
     TimedOut,
+    /// There is no connection at present, and who asked does not wait for one.
+    #[error("the server cannot be reached: {0}")]
+    Offline(Arc<str>),
+    /// What was open is gone from the server, or is another file now, or its lock is somebody else's.
+    #[error("the open file was lost with the connection")]
+    Stale,
     /// The server sent something that SMB does not allow.
     #[error("the server broke the protocol")]
     Protocol(#[source] Cause),
@@ -424,6 +439,27 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Room on the share.
     async fn statfs(&self) -> RemoteResult<RemoteSpace>;
+
+    /// What to keep of an open in case the connection breaks; `None` where the server would not know it any more.
+    fn keepsake(&self, _handle: RemoteHandle) -> Option<Keepsake> {
+        None
+    }
+
+    /// Have an open again that the server kept, with all that it held, on a connection that took the place of the one it
+    /// was made on.
+    async fn reclaim(&self, _path: &RemotePath, _how: &OpenHow, _kept: &Keepsake) -> RemoteResult<Opened> {
+        unsupported()
+    }
+
+    /// What the server's clock shows, if that is known.
+    fn server_time(&self) -> Option<FileTime> {
+        None
+    }
+
+    /// Whether there is a connection: without one, what is known is better than to wait for what is true.
+    fn is_online(&self) -> bool {
+        true
+    }
 
     /// The largest requests, as of now; a reconnect may change them.
     fn limits(&self) -> RemoteLimits;

@@ -1,6 +1,7 @@
 //! The real [`Remote`]: a folder of a share, through `smb-client`.
 
 mod attribute;
+mod dial;
 mod lease;
 mod posix;
 mod range;
@@ -16,32 +17,37 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use smb_client::{
-    AccessMask, Breaks, Client, ConnectionError, CreateAction, CreateDisposition, CreateOptions, Directory,
-    Error, File, FileTime, Manner, Metadata, OpenOptions, SetAttributes, Share,
+    AccessMask, Breaks, Client, CreateAction, CreateDisposition, CreateOptions, Directory, Durable,
+    DurableRequest, Error, File, FileTime, Manner, Metadata, OpenOptions, SetAttributes, Share,
 };
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
 
 use crate::name::RemotePath;
+pub use dial::{HowToConnect, SmbDial};
 use lease::Leases;
 use tokio::sync::{OnceCell, mpsc};
 
 use crate::remote::{
-    Caching, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow, Opened, Place,
-    Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult,
-    RemoteSpace, RemoteWatch, SetAttr, SetPosix,
+    Caching, Disposition, FileKind, Granted, Keepsake, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow,
+    Opened, Place, Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits,
+    RemoteResult, RemoteSpace, RemoteWatch, SetAttr, SetPosix,
 };
 
 /// What every SMB server takes: a component of 255 UTF-16 units.
 const MAX_NAME: u32 = 255;
 
+/// How long a server is asked to keep what is open without a connection, in milliseconds.
+const KEPT_FOR: u32 = 180_000;
+
 /// A folder of a share as a [`Remote`].
 ///
-/// Handles live as long as the session. When reconnecting comes, this is where a [`RemoteHandle`] will find its
-/// new open: callers know only the number.
+/// Handles live as long as the session; [`crate::Lasting`] makes one of several such remotes that outlives them.
 #[derive(Debug)]
 pub struct SmbRemote {
+    client: Client,
     share: Share,
+    options: SmbOptions,
     /// The mounted folder inside the share, `/` between components; empty for the share's root.
     base: String,
     handles: RwLock<HashMap<u64, Arc<Open>>>,
@@ -110,6 +116,8 @@ impl SmbRemote {
             },
             asked_for_sids: OnceCell::new(),
             ways: special::Ways::default(),
+            client: client.clone(),
+            options,
             leases: Arc::new(Leases::new(client.lease_key())),
             breaks: Mutex::new(client.breaks()),
             share,
@@ -117,6 +125,22 @@ impl SmbRemote {
             handles: RwLock::default(),
             next_handle: AtomicU64::new(1),
         }
+    }
+
+    /// The login that all goes by.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The share that the folder is in.
+    pub fn share(&self) -> &Share {
+        &self.share
+    }
+
+    /// The same folder through a client that took the place of this one's: its leases have the same keys.
+    fn succeeded_by(&self, client: &Client, share: Share) -> Self {
+        let new = Self::with(client, share, &self.base, self.options);
+        Self { leases: Arc::new(self.leases.again()), ..new }
     }
 
     fn path(&self, path: &RemotePath) -> String {
@@ -134,6 +158,9 @@ impl SmbRemote {
             options.access |= AccessMask::READ_CONTROL;
         }
         options.lease = how.lease.map(|ask| self.leases.request(&ask));
+        // Servers keep an open only together with a lease of it.
+        let kept = how.lease.is_some_and(|ask| ask.want.handle);
+        options.durable = kept.then(|| DurableRequest { guid: self.client.lease_key().0, timeout: KEPT_FOR });
         options
     }
 
@@ -148,8 +175,12 @@ impl SmbRemote {
         if created {
             // Our own lease is not to be broken: nobody would answer for it yet.
             let lease = how.lease;
-            let place =
-                Place { path, key: lease.map(|ask| ask.key), parent: lease.and_then(|ask| ask.parent) };
+            let place = Place {
+                path,
+                key: lease.map(|ask| ask.key),
+                parent: lease.and_then(|ask| ask.parent),
+                file_id: attr.file_id,
+            };
             attr = self.made_with(&place, how.new_mode, attr).await;
         }
         Opened { handle: self.keep(Open::File(file)), attr, created, granted }
@@ -194,7 +225,7 @@ impl From<Error> for RemoteError {
             Error::InvalidName(_) => Self::Status(NtStatus::OBJECT_NAME_INVALID),
             Error::NotEnoughCredits => Self::Status(NtStatus::INSUFFICIENT_RESOURCES),
             Error::Malformed(_) => Self::Protocol(Arc::new(error)),
-            Error::TimedOut | Error::Connection(ConnectionError::TimedOut) => Self::TimedOut,
+            Error::TimedOut => Self::TimedOut,
             error => Self::Disconnected(Arc::new(error)),
         }
     }
@@ -447,6 +478,23 @@ impl Remote for SmbRemote {
         let (sender, receiver) = mpsc::unbounded_channel();
         tokio::spawn(self.leases.clone().hear(breaks, sender));
         Some(receiver)
+    }
+
+    fn keepsake(&self, handle: RemoteHandle) -> Option<Keepsake> {
+        Some(Keepsake::new(self.file_of(handle).ok()?.durable()?))
+    }
+
+    async fn reclaim(&self, path: &RemotePath, how: &OpenHow, kept: &Keepsake) -> RemoteResult<Opened> {
+        let durable: &Durable = kept.get().ok_or(NtStatus::INVALID_PARAMETER)?;
+        let file = self.share.reclaim(&self.path(path), &self.open_options(how), durable).await?;
+        let attr = attr(&file.metadata().await?);
+        let file = Arc::new(file);
+        let granted = self.leases.granted(how.lease.as_ref(), &file);
+        Ok(Opened { handle: self.keep(Open::File(file)), attr, created: false, granted })
+    }
+
+    fn server_time(&self) -> Option<FileTime> {
+        Some(self.client.server_time())
     }
 
     fn limits(&self) -> RemoteLimits {

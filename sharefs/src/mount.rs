@@ -14,22 +14,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ArgMatches;
-use fs_core::{CacheMode, Filesystem, MountOptions, SmbOptions, SmbRemote, Symlinks};
+use fs_core::{
+    CacheMode, Filesystem, HowToConnect, Lasting, LineState, MountOptions, Patience, SmbDial, SmbOptions,
+    Symlinks,
+};
 use fs_fuse::{FuseOptions, Mounted};
 use serde::{Deserialize, Serialize};
 use smb_client::wire::Dialect;
 use smb_client::{Credentials, SessionInfo, Share};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::cli::{MOUNT_FAILURE, source_and_options};
-use crate::connect::{Explain, connect, connect_options};
+use crate::connect::{Explain, connect_options, explain};
 use crate::options::{MountFlags, RawOptions};
+use crate::show::printable;
 use crate::source::Source;
 use crate::status::{MountRecord, log_file, now, start_of};
 
-/// How often a serving process looks whether its server is still there.
-const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// How long programs wait for a server that is away, with `soft`.
+const SOFT_FOR: Duration = Duration::from_secs(60);
 /// How long `umount` waits for the serving process to write what it has and end.
 const UMOUNT_PATIENCE: Duration = Duration::from_secs(30);
 /// What the serving process says when the mount is usable.
@@ -234,9 +239,6 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let source = plan.source();
-        let options =
-            connect_options(&source, &plan.options(), plan.credentials()).posix(!plan.flags.no_posix);
-        let (client, share) = connect(&source, &options).await?;
         let smb = SmbOptions {
             mfsymlinks: plan.flags.mfsymlinks,
             sfu: plan.flags.sfu,
@@ -245,17 +247,27 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
             ids_from_sid: plan.flags.ids_from_sid,
             snapshot: plan.flags.snapshot.as_deref().and_then(smb_client::snapshot_time),
         };
-        let remote = Arc::new(SmbRemote::with(&client, share.clone(), &source.path, smb));
-        let root = share.metadata(&source.path).await.explain(&source, &source.path)?;
+        let dial = Arc::new(SmbDial::new(how_to_connect(plan), &source.share, &source.path, smb));
+        let remote =
+            Lasting::connect(dial.clone(), patience(&plan.flags)).await.map_err(|error| {
+                match error.cause.downcast_ref::<smb_client::Error>() {
+                    Some(error) => explain(&source, error.clone()).context(printable(&source.to_string())),
+                    None => anyhow!("{error}"),
+                }
+            })?;
+        let first = dial.last().context("no connection")?;
+        let root = first.share().metadata(&source.path).await.explain(&source, &source.path)?;
         if !root.is_dir() {
             bail!("{source} is a file: only directories can be mounted");
         }
-        let filesystem = Arc::new(Filesystem::new(remote, mount_options(&plan.flags)));
+        let remote = Arc::new(remote);
+        let filesystem = Arc::new(Filesystem::new(remote.clone(), mount_options(&plan.flags)));
         let fuse_options = fuse_options(plan, &source);
         let signals = Signals::new(foreground)?;
         let mounted =
             fs_fuse::mount(filesystem, &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
-        let record = record(plan, &source, &client.info(), &share);
+        let record = record(plan, &source, &first.client().info(), first.share());
+        drop(first);
         record.save()?;
         tracing::info!(
             "mounted {source} on {}: SMB {}, signing {}, encryption {}",
@@ -265,19 +277,45 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
             record.encryption
         );
         ready()?;
-        let watcher = tokio::spawn(watch(share.clone(), record.clone()));
+        let watcher = tokio::spawn(watch(remote.state(), record.clone()));
         let mounted = Arc::new(mounted);
         let signals = tokio::spawn(unmount_on_signal(signals, mounted.clone()));
         let ended = mounted.ended().await;
         signals.abort();
         watcher.abort();
         record.remove();
-        drop(share);
-        if let Err(error) = client.logoff().await {
+        remote.give_up();
+        if let Some(last) = dial.last()
+            && let Err(error) = last.client().clone().logoff().await
+        {
             tracing::debug!(%error, "logging off");
         }
         ended.context("serving the mount")
     })
+}
+
+/// How to connect, found out anew for each connection.
+fn how_to_connect(plan: &Plan) -> Box<HowToConnect> {
+    let (source, options) = (plan.source(), plan.options());
+    let (credentials, flags) = (plan.credentials(), plan.flags.clone());
+    Box::new(move || {
+        let mut connect = connect_options(&source, &options, credentials.clone()).posix(!flags.no_posix);
+        if let Some(silence) = flags.dead_after {
+            connect = connect.dead_after(silence);
+        }
+        Ok(connect)
+    })
+}
+
+fn patience(flags: &MountFlags) -> Patience {
+    let defaults = Patience::default();
+    match flags.soft {
+        true => {
+            let work = flags.soft_for.unwrap_or(SOFT_FOR);
+            Patience { work: Some(work), look: work.min(defaults.look) }
+        }
+        false => defaults,
+    }
 }
 
 fn mount_options(flags: &MountFlags) -> MountOptions {
@@ -347,19 +385,21 @@ fn record(plan: &Plan, source: &Source, info: &SessionInfo, share: &Share) -> Mo
     }
 }
 
-/// Says in the record when the server is lost.
-async fn watch(share: Share, mut record: MountRecord) {
-    loop {
-        tokio::time::sleep(WATCH_INTERVAL).await;
-        if let Some(reason) = share.closed() {
-            tracing::error!(%reason, "the server is lost; unmount and mount again");
-            record.state = format!("disconnected: {reason}; unmount and mount again");
-            // Detached, and another process has the folder now: the record is that one's.
-            let ours = MountRecord::load(&record.dir).is_some_and(|saved| saved.pid == record.pid);
-            if ours && let Err(error) = record.save() {
-                tracing::warn!("{error:#}");
+/// Says in the record how the connection is.
+async fn watch(mut line: watch::Receiver<LineState>, mut record: MountRecord) {
+    while line.changed().await.is_ok() {
+        record.state = match &*line.borrow_and_update() {
+            LineState::Up => "ok".into(),
+            LineState::Down { reason, refused: true, .. } => {
+                format!("failed: {reason}; programs wait, and it is tried again")
             }
-            return;
+            LineState::Down { reason, .. } => format!("reconnecting: {reason}; programs wait"),
+            _ => "unmounting".into(),
+        };
+        // Detached, and another process has the folder now: the record is that one's.
+        let ours = MountRecord::load(&record.dir).is_some_and(|saved| saved.pid == record.pid);
+        if ours && let Err(error) = record.save() {
+            tracing::warn!("{error:#}");
         }
     }
 }

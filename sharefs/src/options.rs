@@ -111,6 +111,14 @@ const SPECS: &[Spec] = &[
         Some("@GMT-TIME"),
         "Mount an earlier state of the share, to read only: see sharefs snapshots",
     ),
+    mount("hard", None, "Programs wait for a server that is away, until they are interrupted (default)"),
+    mount("soft", None, "Programs get an error (ETIMEDOUT) when a server is away for longer than timeo"),
+    mount("timeo", Some("SECONDS"), "How long they wait with soft [default: 60]"),
+    mount(
+        "echo_interval",
+        Some("SECONDS"),
+        "A server that is silent for so long, though it was asked, is taken for lost [default: 45]",
+    ),
     mount("allow_other", None, "Let other users in (needs user_allow_other in /etc/fuse.conf)"),
 ];
 
@@ -148,12 +156,10 @@ const GENERIC: &[&str] = &[
 /// Options of mount.cifs that say how it works inside, and change nothing here that a user would miss.
 const WITHOUT_EFFECT: &[&str] = &[
     "bsize",
-    "echo_interval",
     "forcegid",
     "forceuid",
     "fsc",
     "handletimeout",
-    "hard",
     "iocharset",
     "mapposix",
     "max_channels",
@@ -173,7 +179,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "retrans",
     "rsize",
     "serverino",
-    "soft",
     "wsize",
 ];
 
@@ -222,6 +227,11 @@ pub(crate) struct MountFlags {
     pub(crate) no_permissions: bool,
     pub(crate) dynamic_permissions: bool,
     pub(crate) set_owners: bool,
+    /// Programs do not wait longer for a server that is away.
+    pub(crate) soft: bool,
+    pub(crate) soft_for: Option<Duration>,
+    /// How long a server may be silent.
+    pub(crate) dead_after: Option<Duration>,
     /// `@GMT-…`
     pub(crate) snapshot: Option<String>,
 }
@@ -386,6 +396,16 @@ impl RawOptions {
             "noperm" => self.mount.no_permissions = true,
             "default_permissions" => self.mount.no_permissions = false,
             "dynperm" => self.mount.dynamic_permissions = true,
+            "hard" | "nosoft" => self.mount.soft = false,
+            "soft" => self.mount.soft = true,
+            "timeo" => self.mount.soft_for = Some(seconds(name, value)?),
+            "echo_interval" => {
+                let silence = seconds(name, value)?;
+                if silence < Duration::from_secs(1) {
+                    bail!("echo_interval={value} is too short: one second is the least");
+                }
+                self.mount.dead_after = Some(silence);
+            }
             "setuids" => self.mount.set_owners = true,
             "snapshot" => {
                 if smb_client::snapshot_time(value).is_none() {

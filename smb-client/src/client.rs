@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use smb_proto::auth::{Credentials, NtlmConfig, ntlm};
 use smb_proto::conn::{Chain, ConnectionConfig, SessionConfig};
@@ -12,6 +12,7 @@ use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, default_provid
 use smb_proto::fscc::FileTime;
 use smb_proto::wire::{Dialect, Empty, Guid, Request, SecurityMode, SessionFlags};
 
+use crate::durable::{Durability, Resume};
 use crate::error::{Error, Result};
 use crate::lease::{LeaseKey, Leasing};
 use crate::link::Link;
@@ -59,6 +60,8 @@ pub struct ConnectOptions {
     pub dead_after: Duration,
     /// The largest payload of one request in bytes.
     pub max_io: u32,
+    /// Take the place of a connection that broke.
+    pub resume: Option<Resume>,
 }
 
 impl ConnectOptions {
@@ -83,6 +86,7 @@ impl ConnectOptions {
             request_timeout: Duration::from_secs(120),
             dead_after: defaults.dead_after,
             max_io: defaults.max_io,
+            resume: None,
             host,
         }
     }
@@ -177,6 +181,13 @@ impl ConnectOptions {
         Self { request_timeout, ..self }
     }
 
+    /// The same, to take the place of a connection that broke: the server ends that one's session if it has it still,
+    /// and gives its durable opens to this one ([`Share::reclaim`]). The new session must be protected as well as that
+    /// one: anything less is an attack, or a change of the server's that somebody has to know of.
+    pub fn resuming(self, resume: Resume) -> Self {
+        Self { resume: Some(resume), ..self }
+    }
+
     fn connection_config(&self, client_guid: Guid) -> ConnectionConfig {
         let defaults = ConnectionConfig::default();
         ConnectionConfig {
@@ -256,10 +267,13 @@ pub struct Client {
 pub(crate) struct ClientInner {
     pub(crate) link: Link,
     pub(crate) session_id: u64,
+    pub(crate) client_guid: Guid,
     pub(crate) host: String,
     pub(crate) request_timeout: Duration,
     pub(crate) means: Means,
     info: SessionInfo,
+    /// The server's clock, and when it was asked for.
+    server_time: (FileTime, Instant),
     /// What begins each of this connection's lease keys, and the number that ends the next.
     lease_keys: ([u8; 8], AtomicU64),
 }
@@ -304,7 +318,8 @@ impl Client {
                 .await?;
         let mut guid = [0; 16];
         crypto.random(&mut guid).map_err(smb_proto::conn::ConnectionError::from)?;
-        let config = options.connection_config(Guid(guid));
+        let client_guid = options.resume.map_or(Guid(guid), |resume| resume.client_guid);
+        let config = options.connection_config(client_guid);
         let mut keys = [0; 8];
         crypto.random(&mut keys).map_err(smb_proto::conn::ConnectionError::from)?;
         let ntlm_config = NtlmConfig {
@@ -317,14 +332,15 @@ impl Client {
             sign: options.sign,
             encrypt: options.encrypt,
             allow_guest: options.allow_guest || matches!(options.credentials, Credentials::Anonymous),
-            previous_session_id: 0,
+            previous_session_id: options.resume.map_or(0, |resume| resume.session_id),
         };
         let login = async {
             let link = Link::establish(socket, config, crypto).await?;
+            let at = Instant::now();
             let (session_id, flags) = link.authenticate(authenticator, session_config).await?;
-            Ok::<_, Error>((link, session_id, flags))
+            Ok::<_, Error>((link, at, session_id, flags))
         };
-        let (link, session_id, flags) =
+        let (link, negotiated_at, session_id, flags) =
             tokio::time::timeout(options.login_timeout, login).await.map_err(|_| Error::TimedOut)??;
         let negotiated = link.negotiated()?;
         let keyless = flags.intersects(SessionFlags::IS_GUEST | SessionFlags::IS_NULL)
@@ -341,13 +357,22 @@ impl Client {
             max_read: negotiated.max_read,
             max_write: negotiated.max_write,
         };
+        if options.resume.is_some_and(|before| !info.protects_as(&before.info)) {
+            return Err(Error::Downgrade);
+        }
         let inner = ClientInner {
             link,
+            client_guid,
             session_id,
             host: options.host.clone(),
             request_timeout: options.request_timeout,
             info,
-            means: Means { leasing: Leasing::of(&negotiated), posix: negotiated.posix },
+            server_time: (negotiated.system_time, negotiated_at),
+            means: Means {
+                leasing: Leasing::of(&negotiated),
+                posix: negotiated.posix,
+                durability: Durability::of(&negotiated),
+            },
             lease_keys: (keys, AtomicU64::new(1)),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -356,6 +381,13 @@ impl Client {
     /// What the session agreed with its server.
     pub fn info(&self) -> SessionInfo {
         self.inner.info
+    }
+
+    /// What the server's clock shows, counted from what it said when the connection was made. Good to a round trip.
+    pub fn server_time(&self) -> FileTime {
+        let (said, at) = self.inner.server_time;
+        let ticks = u64::try_from(at.elapsed().as_nanos() / 100).unwrap_or(u64::MAX);
+        FileTime(said.0.saturating_add(ticks))
     }
 
     /// A key that names no lease of this connection yet.

@@ -37,6 +37,9 @@ pub enum Error {
     /// The connection broke; a request under way may or may not have been carried out.
     #[error("the connection is lost: {0}")]
     Connection(ConnectionError),
+    /// The session that was to take another's place is protected less: see [`crate::ConnectOptions::resuming`].
+    #[error("the server offers less protection than before: an older dialect, a weaker cipher, or none")]
+    Downgrade,
     /// A name that cannot stand in a path.
     #[error(transparent)]
     InvalidName(#[from] InvalidName),
@@ -46,6 +49,9 @@ pub enum Error {
     /// The server grants too few credits for the request.
     #[error("the server grants too few credits for a request of this size")]
     NotEnoughCredits,
+    /// It could not be found out how to connect.
+    #[error("cannot connect: {0}")]
+    Options(String),
     /// The server's name has no address.
     #[error("cannot find the address of {host}: {error}")]
     Resolve {

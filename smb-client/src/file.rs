@@ -13,6 +13,7 @@ use smb_proto::wire::{
     WriteRequest,
 };
 
+use crate::durable::Durable;
 use crate::error::{Error, Result};
 use crate::lease::Granted;
 use crate::link::Waiter;
@@ -65,6 +66,7 @@ pub struct File {
     metadata: Metadata,
     lease: Granted,
     posix_mode: Option<u32>,
+    pub(crate) durable: Option<Durable>,
     closed: AtomicBool,
 }
 
@@ -91,6 +93,7 @@ impl File {
             metadata: Metadata::from(response),
             lease: Granted::of(response, asked.lease),
             posix_mode: posix_mode(response),
+            durable: Durable::of(response, asked.durable),
             closed: AtomicBool::new(false),
         }
     }

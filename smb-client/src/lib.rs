@@ -40,6 +40,7 @@
 //! | copy on the server | [`Share::copy`], [`File::copy_range`], [`File::copy_from`] |
 //! | find and make holes | [`File::allocated_ranges`], [`File::zero_range`], [`File::set_sparse`] |
 //! | keep content without asking again | [`OpenOptions::lease`], and [`Client::breaks`] before it |
+//! | have an open again after the connection broke | [`OpenOptions::durable`], [`ConnectOptions::resuming`], [`Share::reclaim`] |
 //! | keep others from a range | [`File::lock`] |
 //! | be told of changes | [`Directory::watch`] |
 //! | list a server's shares | [`Client::shares`] |
@@ -79,6 +80,7 @@ mod copy;
 mod cursor;
 mod descriptor;
 mod directory;
+mod durable;
 mod error;
 mod extents;
 mod file;
@@ -111,6 +113,7 @@ pub use client::{Activity, Client, ConnectOptions, SessionInfo};
 pub use copy::Copied;
 pub use cursor::Cursor;
 pub use directory::{Directory, Entry};
+pub use durable::{Durable, DurableRequest, Resume};
 pub use error::{Error, Result};
 pub use file::File;
 pub use lease::{Granted, LeaseKey, LeaseRequest, PathLease};

@@ -5,6 +5,7 @@ use smb_proto::wire::{
     AccessMask, CreateContext, CreateDisposition, CreateOptions, CreateRequest, Request, ShareAccess,
 };
 
+use crate::durable::{Durability, DurableRequest};
 use crate::lease::{LeaseRequest, Leasing};
 use crate::names::{InvalidName, path_to_wire, posix_path_to_wire};
 
@@ -13,6 +14,7 @@ use crate::names::{InvalidName, path_to_wire, posix_path_to_wire};
 pub(crate) struct Means {
     pub(crate) leasing: Leasing,
     pub(crate) posix: bool,
+    pub(crate) durability: Durability,
 }
 
 /// How a file is opened; the fields are those of [MS-SMB2] 2.2.13.
@@ -37,6 +39,8 @@ pub struct OpenOptions {
     /// is open can be removed and replaced. Left out where [`crate::ConnectOptions::posix`] does not offer the SMB3
     /// POSIX extensions or the server has none: [`crate::File::posix_mode`] says what came of it.
     pub posix: Option<u32>,
+    /// Have the server keep the open if the connection breaks; [`crate::File::durable`] says what came of it.
+    pub durable: Option<DurableRequest>,
 }
 
 impl OpenOptions {
@@ -51,6 +55,7 @@ impl OpenOptions {
             lease: None,
             snapshot: None,
             posix: None,
+            durable: None,
         }
     }
 
@@ -128,10 +133,16 @@ impl OpenOptions {
         Self { posix: Some(mode), ..self }
     }
 
-    /// The request that opens `path` on a connection with these means.
-    pub(crate) fn create(&self, path: &str, means: Means) -> Result<Request, InvalidName> {
+    /// The same, to be kept by the server if the connection breaks.
+    pub fn durable(self, request: DurableRequest) -> Self {
+        Self { durable: Some(request), ..self }
+    }
+
+    /// The request that opens `path` on a connection with these means; `available` as [`Durability::ask`] has it.
+    pub(crate) fn create(&self, path: &str, means: Means, available: bool) -> Result<Request, InvalidName> {
         let (oplock, lease) = means.leasing.ask(self.lease, self.options);
         let snapshot = self.snapshot.map(CreateContext::TimeWarp);
+        let durable = self.durable.map(|request| means.durability.ask(request, available));
         let posix = self.posix.filter(|_| means.posix).map(|mode| CreateContext::PosixRequest { mode });
         Ok(Request::Create(CreateRequest {
             oplock,
@@ -142,7 +153,7 @@ impl OpenOptions {
             disposition: self.disposition,
             options: self.options,
             name: if posix.is_some() { posix_path_to_wire(path)? } else { path_to_wire(path)? },
-            contexts: lease.into_iter().chain(snapshot).chain(posix).collect(),
+            contexts: lease.into_iter().chain(durable).chain(snapshot).chain(posix).collect(),
         }))
     }
 }

@@ -11,7 +11,7 @@ use smb_proto::fscc::{
 };
 use smb_proto::wire::{
     AccessMask, CloseRequest, Empty, FileId, InfoType, QueryInfoRequest, ReadRequest, Request, Response,
-    SetInfoRequest, TreeConnectRequest, Wire,
+    SetInfoRequest, ShareCapabilities, TreeConnectRequest, Wire,
 };
 
 use crate::client::ClientInner;
@@ -42,6 +42,8 @@ pub(crate) struct ShareInner {
     name: String,
     maximal_access: AccessMask,
     manner: OnceLock<Manner>,
+    /// The share keeps opens even where its server dies.
+    available: bool,
 }
 
 /// The permissions of what is made with the semantics of POSIX where nobody said which.
@@ -131,7 +133,7 @@ impl ShareInner {
             snapshot: options.snapshot.or(manner.snapshot),
             ..*options
         };
-        Ok(options.create(path, self.client.means)?)
+        Ok(options.create(path, self.client.means, self.available)?)
     }
 
     /// A new name for what this share opens by path.
@@ -234,6 +236,7 @@ impl Share {
             name: name.into(),
             maximal_access: AccessMask::from_bits_retain(tree.maximal_access),
             manner: OnceLock::new(),
+            available: tree.capabilities.contains(ShareCapabilities::CONTINUOUS_AVAILABILITY),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -73,6 +73,11 @@ impl Lease {
         Some(lost)
     }
 
+    /// What comes next is counted anew.
+    pub(crate) fn forget_epoch(&mut self) {
+        self.epoch = None;
+    }
+
     /// The last open that held it has been closed.
     pub(crate) fn ended(&mut self) {
         self.caching = Caching::NONE;

@@ -397,6 +397,11 @@ impl Content {
         Some(lost)
     }
 
+    /// What comes next of the lease is counted anew: the connection is another one.
+    pub(crate) fn forget_epoch(&self) {
+        self.state().lease.forget_epoch();
+    }
+
     /// The server has been asked for the attributes, by somebody who cannot tell others what they show: if that is a change
     /// by somebody else, the next open tells, or [`Self::compare`].
     pub(crate) fn noticed(&self, attr: &RemoteAttr) {

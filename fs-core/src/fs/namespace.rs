@@ -221,7 +221,8 @@ impl Filesystem {
     pub(super) fn at<'a>(&self, path: &'a RemotePath) -> Place<'a> {
         let (ino, parent) = self.inodes().walk(path);
         let key = |ino: Option<Ino>| ino.and_then(|ino| self.key_of(ino));
-        Place { path, key: key(ino), parent: key(parent) }
+        let file_id = ino.map_or(0, |ino| self.inodes().number_of(ino));
+        Place { path, key: key(ino), parent: key(parent), file_id }
     }
 
     /// The path of an entry, its inode if known, and whether we have it open.

@@ -72,9 +72,26 @@ impl Filesystem {
         kernel: Arc<dyn Kernel>,
     ) {
         while let Some(event) = events.recv().await {
-            let RemoteEvent::LeaseBreak { key, to, epoch, acknowledge } = event else { continue };
+            let (key, broken) = match event {
+                RemoteEvent::LeaseBreak { key, to, epoch, acknowledge } => {
+                    (key, Break { to, epoch, acknowledge })
+                }
+                RemoteEvent::LeaseLost { key } => {
+                    if let Some(content) = self.inodes().content_of(Ino(key.0)) {
+                        content.forget_epoch();
+                    }
+                    (key, Break { to: Caching::NONE, epoch: None, acknowledge: false })
+                }
+                RemoteEvent::Lost => {
+                    self.inodes().set_offline(true);
+                    continue;
+                }
+                RemoteEvent::Restored => {
+                    self.inodes().set_offline(false);
+                    continue;
+                }
+            };
             let (fs, kernel) = (self.clone(), kernel.clone());
-            let broken = Break { to, epoch, acknowledge };
             // Each for itself: one file's slow server must not keep another's from being told.
             tokio::spawn(async move { fs.lease_broken(key, broken, kernel).await });
         }

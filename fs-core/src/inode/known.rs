@@ -13,6 +13,9 @@ const LEASED_TTL: Duration = Duration::from_secs(3600);
 /// How long the times of a directory are believed that this client has made up.
 const GUESSED: Duration = Duration::from_millis(100);
 
+/// How long is believed what is known while the server cannot be asked.
+const OFFLINE_TTL: Duration = Duration::from_secs(1);
+
 impl Inodes {
     /// What is known of the attributes is no longer believed.
     pub(crate) fn expire(&mut self, ino: Ino) {
@@ -170,9 +173,20 @@ impl Inodes {
         }
     }
 
+    /// Whether the server can be reached. While it cannot, what is known does not grow old.
+    pub(crate) fn set_offline(&mut self, offline: bool) {
+        self.offline = offline;
+    }
+
+    /// The server's number of an inode; 0 if it has none or is not known.
+    pub(crate) fn number_of(&self, ino: Ino) -> u64 {
+        self.nodes.get(&ino).and_then(|node| node.attr).map_or(0, |attr| attr.file_id)
+    }
+
     /// What we know, and for how much longer we say so.
     pub(crate) fn known(&self, ino: Ino, now: Instant) -> Option<(RemoteAttr, Duration)> {
         let node = self.nodes.get(&ino)?;
-        Some((node.attr?, node.fresh_until.saturating_duration_since(now)))
+        let valid = node.fresh_until.saturating_duration_since(now);
+        Some((node.attr?, if self.offline { valid.max(OFFLINE_TTL) } else { valid }))
     }
 }

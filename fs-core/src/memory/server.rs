@@ -148,6 +148,22 @@ impl MemoryServer {
         MemoryRemote::of(self.clone(), client, leases.then_some(receiver))
     }
 
+    /// A client's connection is gone, and with it all that was open by it.
+    pub(super) fn disconnect(&self, client: u32) {
+        let opens = {
+            let mut state = self.state();
+            // Whoever hears of it hears nothing more.
+            if let Some(sender) = state.clients.get_mut(client as usize - 1) {
+                *sender = mpsc::unbounded_channel().0;
+            }
+            let opens = state.opens.iter().filter(|(_, open)| open.holder.0 == client);
+            opens.map(|(handle, _)| RemoteHandle(*handle)).collect::<Vec<_>>()
+        };
+        for handle in opens {
+            let _ = self.close(handle);
+        }
+    }
+
     /// Handles that are open.
     pub fn open_handles(&self) -> usize {
         self.state().tree.open_handles()

@@ -39,6 +39,11 @@ impl Leases {
         Self { prefix, oplocks: Mutex::default() }
     }
 
+    /// The same keys for another connection of the same client.
+    pub(super) fn again(&self) -> Self {
+        Self { prefix: self.prefix, oplocks: Mutex::default() }
+    }
+
     fn wire(&self, key: LeaseKey) -> smb_client::LeaseKey {
         let mut wire = [0; 16];
         wire[..8].copy_from_slice(&self.prefix);

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::config::ConnectionConfig;
 use super::error::{ConnectionError, PeerMisbehaved};
 use crate::crypto::{Cipher, SigningAlgorithm};
+use crate::fscc::FileTime;
 use crate::fscc::POSIX_EXTENSIONS;
 use crate::wire::{
     Capabilities, Dialect, Guid, NegotiateContext, NegotiateRequest, NegotiateResponse, SecurityMode,
@@ -39,6 +40,8 @@ pub struct Negotiated {
     pub max_read: u32,
     /// The largest write in bytes.
     pub max_write: u32,
+    /// The server's clock when it answered.
+    pub system_time: FileTime,
     /// The server's first security token.
     pub(super) token: Bytes,
 }
@@ -109,6 +112,7 @@ pub(super) fn accept(
         max_transact: limit(response.max_transact),
         max_read: limit(response.max_read),
         max_write: limit(response.max_write),
+        system_time: response.system_time,
         token: response.token,
     })
 }

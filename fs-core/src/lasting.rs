@@ -1,0 +1,367 @@
+//! A remote that outlives its connections.
+//!
+//! [`Lasting`] is a [`Remote`] before another one, which lives as long as its connection. When that is lost, it has a
+//! [`Dial`] make another, opens there what was open, locks what was locked, says which leases are gone, and only then
+//! lets wait requests go on. Callers see a request that takes longer, and handles that stay what they were.
+//!
+//! What may be repeated is repeated. Where a request that changes something was lost, so that nobody knows whether it
+//! was carried out, the answer to its repetition is read in that light: see `outcome`.
+
+mod line;
+mod outcome;
+mod requests;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use smb_proto::NtStatus;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::remote::{Cause, Remote, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult};
+use line::{Connected, Line};
+use slot::Slot;
+
+/// Makes connections.
+#[async_trait]
+pub trait Dial: Send + Sync + 'static {
+    /// A connection that takes the place of the last one that this made, if there is one. Called once at a time.
+    ///
+    /// # Errors
+    /// There is none to be had at present, or the server refuses.
+    async fn dial(&self) -> Result<Arc<dyn Remote>, DialError>;
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct DialError {
+    /// What happened.
+    pub cause: Cause,
+    /// The server was reached and said no: it will go on doing so until somebody changes something.
+    pub refused: bool,
+}
+
+/// How long requests wait for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// What reads, writes or changes something; `None` waits for as long as it takes.
+    pub work: Option<Duration>,
+    /// What only looks: counted from the loss, so that whoever looks later is told at once.
+    pub look: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { work: None, look: Duration::from_secs(20) }
+    }
+}
+
+/// Whether there is a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineState {
+    /// There is.
+    Up,
+    /// There is none; another is being tried for.
+    Down {
+        /// Since when.
+        since: Instant,
+        /// What happened last.
+        reason: String,
+        /// The server was reached and said no.
+        refused: bool,
+    },
+    /// There is none and will be none.
+    Over,
+}
+
+/// Opens that are had again at once.
+const AT_ONCE: usize = 16;
+
+/// What a request does, as far as waiting goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Look,
+    Change,
+}
+
+/// A [`Remote`] that outlives its connections.
+pub struct Lasting {
+    shared: Arc<Shared>,
+    events: Mutex<Option<mpsc::UnboundedReceiver<RemoteEvent>>>,
+}
+
+struct Shared {
+    dial: Arc<dyn Dial>,
+    line: Line,
+    patience: Patience,
+    slots: RwLock<HashMap<u64, Arc<Slot>>>,
+    /// Closed while there was no connection: the server keeps them.
+    closing: Mutex<Vec<Arc<Slot>>>,
+    next_handle: AtomicU64,
+    events: mpsc::UnboundedSender<RemoteEvent>,
+    /// Of the last connection.
+    limits: Mutex<RemoteLimits>,
+    is_posix: bool,
+}
+
+impl fmt::Debug for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lasting").field("line", &self.shared.line.state()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.shared.line.end();
+    }
+}
+
+impl Lasting {
+    /// Connects. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The first connection cannot be made: whoever mounts wants to know that at once.
+    pub async fn connect(dial: Arc<dyn Dial>, patience: Patience) -> Result<Self, DialError> {
+        let remote = dial.dial().await?;
+        let (events, receiver) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            dial,
+            line: Line::new(remote.clone()),
+            patience,
+            slots: RwLock::default(),
+            closing: Mutex::default(),
+            next_handle: AtomicU64::new(1),
+            events,
+            limits: Mutex::new(remote.limits()),
+            is_posix: remote.is_posix(),
+        });
+        if let Some(connected) = shared.line.connected() {
+            shared.listen(&connected);
+        }
+        Ok(Self { shared, events: Mutex::new(Some(receiver)) })
+    }
+
+    /// Whether there is a connection, now and from now on.
+    pub fn state(&self) -> watch::Receiver<LineState> {
+        self.shared.line.watch()
+    }
+
+    /// Waits no longer: what waits for a connection fails, and so does all that comes later.
+    pub fn give_up(&self) {
+        self.shared.line.end();
+    }
+
+    /// Tries at once for a connection if there is none: somebody has changed what kept it from coming.
+    pub fn retry(&self) {
+        self.shared.line.hurry();
+    }
+}
+
+/// Whether an error says that the connection, the session or the share's connection is gone.
+fn is_loss(error: &RemoteError) -> bool {
+    match error {
+        RemoteError::Disconnected(_) => true,
+        RemoteError::Status(status) => matches!(
+            *status,
+            NtStatus::NETWORK_NAME_DELETED
+                | NtStatus::USER_SESSION_DELETED
+                | NtStatus::NETWORK_SESSION_EXPIRED
+                | NtStatus::CONNECTION_DISCONNECTED
+                | NtStatus::CONNECTION_RESET
+        ),
+        _ => false,
+    }
+}
+
+impl Shared {
+    /// The connection, once there is one.
+    async fn up(self: &Arc<Self>, work: Work) -> RemoteResult<Arc<Connected>> {
+        if let Some(connected) = self.line.connected() {
+            return Ok(connected);
+        }
+        let asked = Instant::now();
+        let deadline = |since: Instant| match work {
+            Work::Look => Some(since + self.patience.look),
+            Work::Change => self.patience.work.map(|patience| asked + patience),
+        };
+        self.line.wait(deadline).await
+    }
+
+    /// The connection is no longer what it was: tries for another, once for each.
+    fn lost(self: &Arc<Self>, connected: &Arc<Connected>, error: &RemoteError) {
+        if !self.line.lost(connected.generation, error) {
+            return;
+        }
+        tracing::warn!(%error, "the connection to the server is lost; trying again");
+        let _ = self.events.send(RemoteEvent::Lost);
+        let (shared, generation) = (self.clone(), connected.generation);
+        tokio::spawn(async move { shared.restore(generation).await });
+    }
+
+    /// Makes another connection, for as long as it takes.
+    async fn restore(self: Arc<Self>, before: u64) {
+        let mut attempt = 0;
+        loop {
+            if self.line.is_over() {
+                return;
+            }
+            let reason = match self.dial.dial().await {
+                Ok(remote) => {
+                    let connected = Arc::new(Connected { generation: before + 1 + attempt, remote });
+                    match self.revive(&connected).await {
+                        Ok(()) => {
+                            *self.limits.lock().unwrap_or_else(PoisonError::into_inner) =
+                                connected.remote.limits();
+                            self.listen(&connected);
+                            tracing::info!("the connection to the server is back");
+                            self.line.restored(connected);
+                            let _ = self.events.send(RemoteEvent::Restored);
+                            return;
+                        }
+                        Err(error) => DialError { cause: Arc::new(error), refused: false },
+                    }
+                }
+                Err(error) => error,
+            };
+            tracing::debug!(%reason, attempt, "no connection yet");
+            attempt += 1;
+            self.line.failed(&reason);
+            self.line.pause(attempt, reason.refused).await;
+        }
+    }
+
+    /// Has open on a connection what was open on the one before. Fails only with the connection.
+    async fn revive(&self, connected: &Arc<Connected>) -> RemoteResult<()> {
+        use futures::stream::{self, StreamExt, TryStreamExt};
+        let slots: Vec<_> = self.locked_slots(|slots| slots.values().cloned().collect());
+        let revived = |slot: Arc<Slot>| async move {
+            match slot.on(connected, &self.events).await {
+                Err(error) if is_loss(&error) => Err(error),
+                _ => Ok(()),
+            }
+        };
+        stream::iter(slots.into_iter().map(revived)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        let closing = std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
+        for slot in closing {
+            if let Ok(handle) = slot.on(connected, &self.events).await {
+                let _ = connected.remote.close(handle).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes on what the server says unasked, and notices when it will say no more.
+    fn listen(self: &Arc<Self>, connected: &Arc<Connected>) {
+        let Some(mut events) = connected.remote.events() else { return };
+        let (shared, connected) = (Arc::downgrade(self), connected.clone());
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                let Some(shared) = shared.upgrade() else { return };
+                if matches!(event, RemoteEvent::Lost) {
+                    break;
+                }
+                let _ = shared.events.send(event);
+            }
+            if let Some(shared) = shared.upgrade() {
+                shared.lost(&connected, &RemoteError::Status(NtStatus::CONNECTION_DISCONNECTED));
+            }
+        });
+    }
+
+    /// Closes what the server keeps of an open when there is a connection again.
+    fn close_later(&self, slot: Arc<Slot>) {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+    }
+
+    fn locked_slots<T>(&self, work: impl FnOnce(&HashMap<u64, Arc<Slot>>) -> T) -> T {
+        work(&self.slots.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn slot(&self, handle: RemoteHandle) -> RemoteResult<Arc<Slot>> {
+        self.locked_slots(|slots| slots.get(&handle.0).cloned()).ok_or(NtStatus::FILE_CLOSED.into())
+    }
+
+    fn keep(&self, slot: Slot) -> RemoteHandle {
+        let number = self.next_handle.fetch_add(1, Ordering::Relaxed);
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(slot));
+        RemoteHandle(number)
+    }
+
+    fn take(&self, handle: RemoteHandle) -> Option<Arc<Slot>> {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).remove(&handle.0)
+    }
+
+    /// Does what may be repeated.
+    async fn again<T, F>(self: &Arc<Self>, kind: Work, work: impl Fn(Arc<Connected>) -> F) -> RemoteResult<T>
+    where
+        F: Future<Output = RemoteResult<T>>,
+    {
+        self.settled(kind, work, |_, result| async { result }).await
+    }
+
+    /// Does what changes something; if an attempt was lost, `judge` reads the answer to the next in that light.
+    async fn settled<T, F, G>(
+        self: &Arc<Self>,
+        kind: Work,
+        work: impl Fn(Arc<Connected>) -> F,
+        judge: impl Fn(Arc<Connected>, RemoteResult<T>) -> G,
+    ) -> RemoteResult<T>
+    where
+        F: Future<Output = RemoteResult<T>>,
+        G: Future<Output = RemoteResult<T>>,
+    {
+        let mut uncertain = false;
+        loop {
+            let connected = self.up(kind).await?;
+            let mut result = work(connected.clone()).await;
+            if uncertain && !matches!(&result, Err(error) if is_loss(error)) {
+                result = judge(connected.clone(), result).await;
+            }
+            match result {
+                Err(error) if is_loss(&error) => {
+                    uncertain = true;
+                    self.lost(&connected, &error);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Does what may be repeated with an open.
+    async fn with_open<T, F>(
+        self: &Arc<Self>,
+        handle: RemoteHandle,
+        kind: Work,
+        work: impl Fn(Arc<Connected>, RemoteHandle) -> F,
+    ) -> RemoteResult<T>
+    where
+        F: Future<Output = RemoteResult<T>>,
+    {
+        let mut reopened = false;
+        loop {
+            let slot = self.slot(handle)?;
+            let connected = self.up(kind).await?;
+            let result = match slot.on(&connected, &self.events).await {
+                Ok(inner) => work(connected.clone(), inner).await,
+                Err(error) => Err(error),
+            };
+            match result {
+                Err(error) if is_loss(&error) => self.lost(&connected, &error),
+                // Somebody at the server has closed it, and it was not us.
+                Err(error) if error.is(NtStatus::FILE_CLOSED) && !reopened && self.slot(handle).is_ok() => {
+                    reopened = true;
+                    slot.closed_by_server(&connected);
+                }
+                result => return result,
+            }
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! An open that outlives its connection.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use smb_proto::NtStatus;
+use smb_proto::fscc::FileTime;
+use tokio::sync::mpsc;
+
+use super::is_loss;
+use super::line::Connected;
+use crate::name::RemotePath;
+use crate::remote::{
+    Caching, Disposition, Keepsake, LeaseAsk, LeaseKey, LockedRange, OpenHow, Opened, RemoteAttr,
+    RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteResult,
+};
+
+pub(super) struct Slot {
+    what: What,
+    state: Mutex<State>,
+    /// Held by whoever opens it on another connection.
+    reviving: tokio::sync::Mutex<()>,
+}
+
+enum What {
+    File(OpenHow),
+    Directory(Option<LeaseKey>),
+}
+
+struct State {
+    path: RemotePath,
+    generation: u64,
+    /// On the connection of that generation.
+    inner: Result<RemoteHandle, RemoteError>,
+    /// What the server keeps of it without a connection.
+    keepsake: Option<Keepsake>,
+    identity: Identity,
+    /// What is locked, each range as it was asked for.
+    locks: Vec<LockedRange>,
+    /// It is the same no more, and will not be again.
+    spoilt: bool,
+    /// Which names of a listing were told; their hashes.
+    told: HashSet<u64>,
+    /// The listing that is being repeated may tell them again.
+    repeating: bool,
+    hasher: RandomState,
+}
+
+/// What tells a file from another one at the same path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    file_id: u64,
+    created: FileTime,
+}
+
+impl Identity {
+    fn of(attr: &RemoteAttr) -> Self {
+        Self { file_id: attr.file_id, created: attr.created }
+    }
+
+    fn is(&self, attr: &RemoteAttr) -> bool {
+        // Where the server numbers its files that is enough: programs set times of creation.
+        match (self.file_id, attr.file_id) {
+            (0, _) | (_, 0) => self.created == attr.created,
+            (known, now) => known == now,
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn file(path: &RemotePath, how: &OpenHow, opened: &Opened, connected: &Connected) -> Self {
+        let keepsake = connected.remote.keepsake(opened.handle);
+        let how = OpenHow { disposition: Disposition::Open, ..*how };
+        Self::new(What::File(how), path, opened.handle, keepsake, Identity::of(&opened.attr), connected)
+    }
+
+    pub(super) fn directory(
+        path: &RemotePath,
+        lease: Option<LeaseAsk>,
+        handle: RemoteHandle,
+        connected: &Connected,
+    ) -> Self {
+        let nobody = Identity { file_id: 0, created: FileTime::ZERO };
+        Self::new(What::Directory(lease.map(|ask| ask.key)), path, handle, None, nobody, connected)
+    }
+
+    fn new(
+        what: What,
+        path: &RemotePath,
+        handle: RemoteHandle,
+        keepsake: Option<Keepsake>,
+        identity: Identity,
+        connected: &Connected,
+    ) -> Self {
+        let state = State {
+            path: path.clone(),
+            generation: connected.generation,
+            inner: Ok(handle),
+            keepsake,
+            identity,
+            locks: Vec::new(),
+            spoilt: false,
+            told: HashSet::new(),
+            repeating: false,
+            hasher: RandomState::new(),
+        };
+        Self { what, state: Mutex::new(state), reviving: tokio::sync::Mutex::new(()) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The handle on this connection; nothing if it is of another.
+    pub(super) fn there(&self, connected: &Connected) -> Option<RemoteResult<RemoteHandle>> {
+        let state = self.state();
+        (state.generation == connected.generation).then(|| state.inner.clone())
+    }
+
+    /// The handle on this connection, opened there if need be.
+    pub(super) async fn on(
+        &self,
+        connected: &Arc<Connected>,
+        events: &mpsc::UnboundedSender<RemoteEvent>,
+    ) -> RemoteResult<RemoteHandle> {
+        if let Some(inner) = self.there(connected) {
+            return inner;
+        }
+        let _turn = self.reviving.lock().await;
+        if let Some(inner) = self.there(connected) {
+            return inner;
+        }
+        if self.state().generation > connected.generation {
+            return Err(NtStatus::CONNECTION_DISCONNECTED.into());
+        }
+        let revived = match &self.what {
+            What::File(how) => self.revive_file(how, connected, events).await,
+            What::Directory(key) => self.revive_directory(*key, connected, events).await,
+        };
+        if let Err(error) = &revived
+            && is_loss(error)
+        {
+            return revived;
+        }
+        let mut state = self.state();
+        state.generation = connected.generation;
+        state.inner = revived.clone();
+        revived
+    }
+
+    /// The server has closed it by itself: the next use opens it anew.
+    pub(super) fn closed_by_server(&self, connected: &Connected) {
+        let mut state = self.state();
+        if state.generation == connected.generation {
+            state.keepsake = None;
+            // No connection has this number.
+            state.generation = 0;
+        }
+    }
+
+    async fn revive_file(
+        &self,
+        how: &OpenHow,
+        connected: &Connected,
+        events: &mpsc::UnboundedSender<RemoteEvent>,
+    ) -> RemoteResult<RemoteHandle> {
+        let remote = &*connected.remote;
+        let (path, keepsake, identity, locks, spoilt) = {
+            let state = self.state();
+            (state.path.clone(), state.keepsake.clone(), state.identity, state.locks.clone(), state.spoilt)
+        };
+        let lease = how.lease.map(|ask| ask.key);
+        if spoilt {
+            return Err(RemoteError::Stale);
+        }
+        if let Some(kept) = keepsake {
+            match remote.reclaim(&path, how, &kept).await {
+                Ok(opened) if identity.is(&opened.attr) => {
+                    if let Some(key) = lease {
+                        let _ = events.send(reclaimed(key, &opened));
+                    }
+                    self.state().keepsake = remote.keepsake(opened.handle);
+                    return Ok(opened.handle);
+                }
+                Ok(opened) => drop(remote.close(opened.handle).await),
+                Err(error) if is_loss(&error) => return Err(error),
+                Err(error) => tracing::debug!(%path, %error, "the server has not kept an open"),
+            }
+        }
+        if let Some(key) = lease {
+            let _ = events.send(RemoteEvent::LeaseLost { key });
+        }
+        // Without the lease: what was kept under it is being written and forgotten at this moment.
+        let opened = match remote.open(&path, &OpenHow { lease: None, ..*how }).await {
+            Ok(opened) => opened,
+            Err(error) if is_gone(&error) => {
+                tracing::warn!(%path, %error, "a file that is open here is gone from the server");
+                self.state().spoilt = true;
+                return Err(RemoteError::Stale);
+            }
+            Err(error) => return Err(error),
+        };
+        if !identity.is(&opened.attr) {
+            tracing::warn!(%path, "another file has the name of one that is open here");
+            let _ = remote.close(opened.handle).await;
+            self.state().spoilt = true;
+            return Err(RemoteError::Stale);
+        }
+        if !locks.is_empty()
+            && let Err(error) = remote.lock(opened.handle, &locks, false).await
+        {
+            if is_loss(&error) {
+                return Err(error);
+            }
+            tracing::warn!(%path, %error, "a lock that a program holds was given to somebody else meanwhile");
+            let _ = remote.close(opened.handle).await;
+            self.state().spoilt = true;
+            return Err(RemoteError::Stale);
+        }
+        self.state().keepsake = None;
+        Ok(opened.handle)
+    }
+
+    async fn revive_directory(
+        &self,
+        key: Option<LeaseKey>,
+        connected: &Connected,
+        events: &mpsc::UnboundedSender<RemoteEvent>,
+    ) -> RemoteResult<RemoteHandle> {
+        if let Some(key) = key {
+            let _ = events.send(RemoteEvent::LeaseLost { key });
+        }
+        let path = self.path();
+        let (handle, _) = connected.remote.open_dir(&path, None).await?;
+        let mut state = self.state();
+        state.repeating = !state.told.is_empty();
+        Ok(handle)
+    }
+
+    pub(super) fn path(&self) -> RemotePath {
+        self.state().path.clone()
+    }
+
+    /// What it names has another path now, if it is `from` or below.
+    pub(super) fn renamed(&self, from: &RemotePath, to: &RemotePath) {
+        let mut state = self.state();
+        if let Some(moved) = state.path.moved(from, to) {
+            state.path = moved;
+        }
+    }
+
+    /// Whether the server keeps it without a connection.
+    pub(super) fn is_kept(&self) -> bool {
+        self.state().keepsake.is_some()
+    }
+
+    pub(super) fn locked(&self, ranges: &[LockedRange]) {
+        self.state().locks.extend_from_slice(ranges);
+    }
+
+    pub(super) fn unlocked(&self, ranges: &[LockedRange]) {
+        let mut state = self.state();
+        for range in ranges {
+            if let Some(at) = state.locks.iter().position(|locked| locked.range == range.range) {
+                state.locks.swap_remove(at);
+            }
+        }
+    }
+
+    /// What of a listing's next entries has not been told before; nothing if it goes on.
+    pub(super) fn fresh(&self, entries: Vec<RemoteEntry>) -> Option<Vec<RemoteEntry>> {
+        let mut state = self.state();
+        let State { told, repeating, hasher, .. } = &mut *state;
+        if entries.is_empty() {
+            told.clear();
+            *repeating = false;
+            return Some(entries);
+        }
+        let mut fresh = entries;
+        fresh.retain(|entry| told.insert(hasher.hash_one(&entry.name)) || !*repeating);
+        (!fresh.is_empty()).then_some(fresh)
+    }
+}
+
+/// What an open that the server has kept says of its lease.
+fn reclaimed(key: LeaseKey, opened: &Opened) -> RemoteEvent {
+    if opened.granted.caching == Caching::NONE || opened.granted.breaking {
+        return RemoteEvent::LeaseLost { key };
+    }
+    RemoteEvent::LeaseBreak { key, to: opened.granted.caching, epoch: None, acknowledge: false }
+}
+
+/// Whether there is no such file any more.
+fn is_gone(error: &RemoteError) -> bool {
+    matches!(
+        error.status(),
+        Some(
+            NtStatus::OBJECT_NAME_NOT_FOUND
+                | NtStatus::OBJECT_PATH_NOT_FOUND
+                | NtStatus::NO_SUCH_FILE
+                | NtStatus::FILE_IS_A_DIRECTORY
+                | NtStatus::NOT_A_DIRECTORY
+                | NtStatus::DELETE_PENDING
+                | NtStatus::STOPPED_ON_SYMLINK
+        )
+    )
+}

@@ -1,0 +1,77 @@
+//! Connections to a folder of a share, one after the other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use smb_client::{Client, ConnectOptions, Error, SessionError};
+use smb_proto::NtStatus;
+
+use super::{SmbOptions, SmbRemote};
+use crate::lasting::{Dial, DialError};
+use crate::remote::{Cause, Remote};
+
+/// Says how to connect, anew each time: what was true when the mount was made may not be true any more.
+pub type HowToConnect = dyn Fn() -> Result<ConnectOptions, Cause> + Send + Sync;
+
+/// Makes connections to a folder of a share.
+pub struct SmbDial {
+    how: Box<HowToConnect>,
+    share: String,
+    base: String,
+    options: SmbOptions,
+    last: Mutex<Option<Arc<SmbRemote>>>,
+}
+
+impl SmbDial {
+    /// For the folder `base` of the share of this name; the empty string is the share's root.
+    pub fn new(how: Box<HowToConnect>, share: &str, base: &str, options: SmbOptions) -> Self {
+        Self { how, share: share.into(), base: base.into(), options, last: Mutex::new(None) }
+    }
+
+    /// The last connection that was made.
+    pub fn last(&self) -> Option<Arc<SmbRemote>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn connect(&self) -> Result<Arc<SmbRemote>, Error> {
+        let refused = |error: Cause| Error::Options(error.to_string());
+        let options = (self.how)().map_err(refused)?;
+        let last = self.last();
+        let options = match &last {
+            Some(last) => options.resuming(last.client.resume()),
+            None => options,
+        };
+        let client = Client::connect(&options).await?;
+        let share = client.share(&self.share).await?;
+        let remote = match last {
+            Some(last) => last.succeeded_by(&client, share),
+            None => SmbRemote::with(&client, share, &self.base, self.options),
+        };
+        Ok(Arc::new(remote))
+    }
+}
+
+/// Whether the server was reached and said no.
+fn is_refusal(error: &Error) -> bool {
+    match error {
+        Error::Session(SessionError::Connection(_)) => false,
+        Error::Session(_) | Error::Downgrade | Error::Options(_) => true,
+        Error::Status { status, .. } => {
+            matches!(*status, NtStatus::BAD_NETWORK_NAME | NtStatus::ACCESS_DENIED)
+        }
+        _ => false,
+    }
+}
+
+#[async_trait]
+impl Dial for SmbDial {
+    async fn dial(&self) -> Result<Arc<dyn Remote>, DialError> {
+        match self.connect().await {
+            Ok(remote) => {
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(remote.clone());
+                Ok(remote)
+            }
+            Err(error) => Err(DialError { refused: is_refusal(&error), cause: Arc::new(error) }),
+        }
+    }
+}
