@@ -192,7 +192,12 @@ impl Shared {
             Work::Look => Some(since + self.patience.look),
             Work::Change => self.patience.work.map(|patience| asked + patience),
         };
-        self.line.wait(deadline).await
+        match self.line.wait(deadline).await {
+            Err(RemoteError::Offline(_)) if work == Work::Change && !self.line.is_over() => {
+                Err(RemoteError::TimedOut)
+            }
+            result => result,
+        }
     }
 
     /// The connection is no longer what it was: tries for another, once for each.
@@ -286,7 +291,7 @@ impl Shared {
     }
 
     fn slot(&self, handle: RemoteHandle) -> RemoteResult<Arc<Slot>> {
-        self.locked_slots(|slots| slots.get(&handle.0).cloned()).ok_or(NtStatus::FILE_CLOSED.into())
+        self.locked_slots(|slots| slots.get(&handle.0).cloned()).ok_or_else(|| NtStatus::FILE_CLOSED.into())
     }
 
     fn keep(&self, slot: Slot) -> RemoteHandle {

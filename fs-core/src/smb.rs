@@ -164,7 +164,13 @@ impl SmbRemote {
         options
     }
 
-    async fn opened(&self, path: &RemotePath, file: File, metadata: &Metadata, how: &OpenHow) -> Opened {
+    async fn opened(
+        &self,
+        path: &RemotePath,
+        file: File,
+        metadata: &Metadata,
+        how: &OpenHow,
+    ) -> RemoteResult<Opened> {
         let file = Arc::new(file);
         let granted = self.leases.granted(how.lease.as_ref(), &file);
         let created = file.action() == CreateAction::Created;
@@ -181,9 +187,17 @@ impl SmbRemote {
                 parent: lease.and_then(|ask| ask.parent),
                 file_id: attr.file_id,
             };
-            attr = self.made_with(&place, how.new_mode, attr).await;
+            attr = self.whole(self.made_with(&place, how.new_mode, attr).await)?;
         }
-        Opened { handle: self.keep(Open::File(file)), attr, created, granted }
+        Ok(Opened { handle: self.keep(Open::File(file)), attr, created, granted })
+    }
+
+    /// What was put together from several answers, if none can be missing for want of a connection.
+    fn whole<T>(&self, said: T) -> RemoteResult<T> {
+        match self.share.closed() {
+            Some(error) => Err(Error::Connection(error).into()),
+            None => Ok(said),
+        }
     }
 
     fn keep(&self, open: Open) -> RemoteHandle {
@@ -305,7 +319,7 @@ impl Remote for SmbRemote {
     async fn open(&self, path: &RemotePath, how: &OpenHow) -> RemoteResult<Opened> {
         let options = self.open_options(how);
         let (file, metadata) = self.share.open_with_metadata(&self.path(path), &options).await?;
-        Ok(self.opened(path, file, &metadata, how).await)
+        self.opened(path, file, &metadata, how).await
     }
 
     async fn open_and_read(
@@ -316,7 +330,7 @@ impl Remote for SmbRemote {
     ) -> RemoteResult<(Opened, Option<Bytes>)> {
         let options = self.open_options(how);
         let (file, metadata, data) = self.share.open_and_read(&self.path(path), &options, len).await?;
-        Ok((self.opened(path, file, &metadata, how).await, data))
+        Ok((self.opened(path, file, &metadata, how).await?, data))
     }
 
     async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>> {
@@ -354,7 +368,7 @@ impl Remote for SmbRemote {
         if self.posix && file.posix_mode().is_some() {
             return Ok(posix::attr(&file.posix_metadata().await?));
         }
-        Ok(self.with_sids_of(&file, attr(&file.metadata().await?)).await)
+        self.whole(self.with_sids_of(&file, attr(&file.metadata().await?)).await)
     }
 
     async fn set_attr_handle(&self, handle: RemoteHandle, change: &SetAttr) -> RemoteResult<RemoteAttr> {
@@ -370,7 +384,7 @@ impl Remote for SmbRemote {
         if self.posix {
             let modify = |lease| self.share.modify_posix(&path, change.size, &set, lease);
             let attr = posix::attr(&self.leases.with(&place, modify).await?);
-            return Ok(self.complete(&path, attr).await);
+            return self.whole(self.complete(&path, attr).await);
         }
         let modify = |lease| self.share.modify_with(&path, change.size, &set, lease);
         let attr = attr(&self.leases.with(&place, modify).await?);
@@ -378,7 +392,7 @@ impl Remote for SmbRemote {
         if attr.attributes.contains(FileAttributes::REPARSE_POINT) {
             self.look(&path).await
         } else {
-            Ok(self.complete(&path, attr).await)
+            self.whole(self.complete(&path, attr).await)
         }
     }
 
@@ -386,7 +400,7 @@ impl Remote for SmbRemote {
         let path = self.path(place.path);
         let create = |lease| self.share.create_dir_posix(&path, self.posix.then_some(mode), lease);
         let made = attr(&self.leases.with(&place, create).await?);
-        if self.posix { self.look(&path).await } else { Ok(self.made_with(&place, mode, made).await) }
+        if self.posix { self.look(&path).await } else { self.whole(self.made_with(&place, mode, made).await) }
     }
 
     async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()> {
@@ -450,7 +464,7 @@ impl Remote for SmbRemote {
             entries.map(|entry| RemoteEntry { attr: attr(&entry.metadata), name: entry.name }).collect()
         };
         let entries = self.with_all_sids(path, entries).await;
-        Ok(self.complete_all(path, entries).await)
+        self.whole(self.complete_all(path, entries).await)
     }
 
     async fn statfs(&self) -> RemoteResult<RemoteSpace> {
@@ -529,7 +543,7 @@ impl Remote for SmbRemote {
 
     async fn make_node(&self, path: &RemotePath, node: Node, mode: u32) -> RemoteResult<RemoteAttr> {
         let made = self.make_special(path, node, mode).await?;
-        Ok(self.made_with(&path.into(), mode, made).await)
+        self.whole(self.made_with(&path.into(), mode, made).await)
     }
 
     async fn lock(&self, handle: RemoteHandle, ranges: &[LockedRange], wait: bool) -> RemoteResult<()> {

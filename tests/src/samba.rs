@@ -324,6 +324,14 @@ impl Samba {
         self.status("-S")
     }
 
+    /// Takes a share away from all who use it, as an administrator may; it can be connected to again.
+    pub fn close_share(&self, share: &str) {
+        let mut command = self.builder.version.command("smbcontrol", true);
+        command.arg("-s").arg(self.root.path().join("smb.conf")).args(["smbd", "close-share", share]);
+        let output = command.envs(self.variables()).output().expect("smbcontrol runs");
+        assert!(output.status.success(), "smbcontrol: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// How many clients are logged in.
     pub fn connections(&self) -> usize {
         self.status("-p").len()

@@ -93,7 +93,7 @@ impl Filesystem {
             // What was learned since, and is still right.
             let mut inodes = self.inodes();
             if let Some(ino) = inodes.child(parent, name)
-                && inodes.is_certain(ino)
+                && (inodes.is_certain(ino) || inodes.is_offline())
                 && let Some((attr, valid)) = inodes.known(ino, Instant::now())
                 && !valid.is_zero()
             {

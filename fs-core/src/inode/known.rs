@@ -178,6 +178,11 @@ impl Inodes {
         self.offline = offline;
     }
 
+    /// Whether the server cannot be reached.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// The server's number of an inode; 0 if it has none or is not known.
     pub(crate) fn number_of(&self, ino: Ino) -> u64 {
         self.nodes.get(&ino).and_then(|node| node.attr).map_or(0, |attr| attr.file_id)

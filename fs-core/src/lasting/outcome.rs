@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::is_loss;
 use crate::name::RemotePath;
-use crate::remote::{FileKind, Remote, RemoteAttr, RemoteError, RemoteResult};
+use crate::remote::{FileKind, Node, Place, Remote, RemoteAttr, RemoteError, RemoteResult};
 
 /// How much later a server's clock may seem than the time that a file got from it, in ticks of 100 ns: the clocks of
 /// file systems are coarse.
@@ -72,20 +72,62 @@ pub(super) async fn made(
     }
 }
 
-/// The link is there and leads where it was to lead.
+/// The link is there and leads where it was to lead. What was only begun is begun anew: a link is made in two steps.
 pub(super) async fn linked_to(
     remote: &dyn Remote,
     target: &str,
     path: &RemotePath,
+    asked: Asked,
     result: RemoteResult<RemoteAttr>,
 ) -> RemoteResult<RemoteAttr> {
     match result {
         Err(error) if error.is(NtStatus::OBJECT_NAME_COLLISION) => match remote.read_link(path).await {
             Ok(found) if found == target => remote.lookup(path).await,
             Err(lost) if is_loss(&lost) => Err(lost),
-            _ => Err(error),
+            Ok(_) => Err(error),
+            Err(_) => {
+                discard(remote, path, asked, error).await?;
+                remote.symlink(target, path).await
+            }
         },
         result => result,
+    }
+}
+
+/// The pipe, socket or device is there; what was only begun is begun anew.
+pub(super) async fn node_made(
+    remote: &dyn Remote,
+    path: &RemotePath,
+    node: Node,
+    mode: u32,
+    asked: Asked,
+    result: RemoteResult<RemoteAttr>,
+) -> RemoteResult<RemoteAttr> {
+    let kind = match node {
+        Node::Fifo => FileKind::Fifo,
+        Node::Socket => FileKind::Socket,
+        Node::CharDevice(_) => FileKind::CharDevice,
+        Node::BlockDevice(_) => FileKind::BlockDevice,
+    };
+    match made(remote, path, asked, kind, result).await {
+        Err(error) if error.is(NtStatus::OBJECT_NAME_COLLISION) => {
+            discard(remote, path, asked, error).await?;
+            remote.make_node(path, node, mode).await
+        }
+        result => result,
+    }
+}
+
+/// Removes an empty file that has come to be since; `error` if it is anything else.
+async fn discard(
+    remote: &dyn Remote,
+    path: &RemotePath,
+    asked: Asked,
+    error: RemoteError,
+) -> RemoteResult<()> {
+    match made(remote, path, asked, FileKind::File, Err(error)).await {
+        Ok(_) => remote.remove(Place::from(path), FileKind::File).await,
+        Err(error) => Err(error),
     }
 }
 

@@ -284,24 +284,20 @@ impl Remote for Lasting {
     }
 
     async fn symlink(&self, target: &str, path: &RemotePath) -> RemoteResult<RemoteAttr> {
-        let judge =
-            |up: Up, result| async move { outcome::linked_to(&*up.remote, target, path, result).await };
+        let asked = Asked::now();
+        let judge = |up: Up, result| async move {
+            outcome::linked_to(&*up.remote, target, path, asked, result).await
+        };
         self.shared.settled(Change, |up| async move { up.remote.symlink(target, path).await }, judge).await
     }
 
     async fn make_node(&self, path: &RemotePath, node: Node, mode: u32) -> RemoteResult<RemoteAttr> {
         let asked = Asked::now();
-        let kind = match node {
-            Node::Fifo => FileKind::Fifo,
-            Node::Socket => FileKind::Socket,
-            Node::CharDevice(_) => FileKind::CharDevice,
-            Node::BlockDevice(_) => FileKind::BlockDevice,
+        let judge = |up: Up, result| async move {
+            outcome::node_made(&*up.remote, path, node, mode, asked, result).await
         };
-        let judge =
-            |up: Up, result| async move { outcome::made(&*up.remote, path, asked, kind, result).await };
-        self.shared
-            .settled(Change, |up| async move { up.remote.make_node(path, node, mode).await }, judge)
-            .await
+        let make = |up: Up| async move { up.remote.make_node(path, node, mode).await };
+        self.shared.settled(Change, make, judge).await
     }
 
     async fn lock(&self, handle: RemoteHandle, ranges: &[LockedRange], wait: bool) -> RemoteResult<()> {

@@ -48,7 +48,7 @@ impl SmbRemote {
             super::attr(&self.share.metadata(path).await?)
         };
         let attr = self.with_sids(path, attr).await;
-        Ok(self.complete(path, attr).await)
+        self.whole(self.complete(path, attr).await)
     }
 
     /// What the answer to an open does not say, where nothing can be known of it from before.

@@ -10,6 +10,7 @@ mod content;
 mod copy;
 mod directories;
 mod dropping;
+mod durable;
 mod embedding;
 mod examples;
 mod extents;

@@ -18,6 +18,7 @@ mod memory;
 mod newer;
 mod posix;
 mod programs;
+mod reconnect;
 mod secrets;
 mod semantics;
 mod shell;
