@@ -1,37 +1,41 @@
 //! The kernel's requests, each a task.
 
 mod answer;
+mod interrupts;
+mod listing;
 mod lock;
 mod node;
 mod range;
 mod spelling;
+mod task;
 mod xattr;
 
 use std::ffi::OsStr;
-use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use fs_core::{Create, DirItem, Entry, Fh, Filesystem, LockOwner as Owner, RenameFlags, SetAttrs, WriteAt};
+use fs_core::{Create, Entry, Fh, Filesystem, FsResult, LockOwner as Owner, RenameFlags, SetAttrs, WriteAt};
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, Errno, FileAttr, FileHandle, FopenFlags, Generation, INodeNo,
     InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
     ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
     ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request,
-    TimeOrNow, WriteFlags,
+    RequestId, TimeOrNow, WriteFlags,
 };
 use rustix::fs::OFlags;
 use tokio::runtime::Handle;
 
 use crate::convert;
-use answer::{dot, empty, entry, hints, refuse, shown};
+use answer::{Named, attributes, empty, entry, hints, named, refuse, shown};
+use interrupts::{Interrupts, Patience};
 use lock::KernelLock;
 pub(crate) use node::number;
 use node::{given, owner};
 use spelling::{changed, inode};
+use task::{forget, release, report};
 
 /// The largest request the kernel makes without a raised fs.fuse.max_pages_limit.
 const MAX_WRITE: u32 = 1 << 20;
@@ -48,20 +52,12 @@ const GENERATION: Generation = Generation(0);
 pub(crate) struct Adapter {
     fs: Arc<Filesystem>,
     runtime: Handle,
+    interrupts: Arc<Interrupts>,
 }
 
 impl Adapter {
     pub(crate) fn new(fs: Arc<Filesystem>, runtime: Handle) -> Self {
-        Self { fs, runtime }
-    }
-
-    /// Run a request. Dropping the future, also by a panic in it, drops its reply, which answers EIO.
-    fn spawn<F, T>(&self, request: impl FnOnce(Arc<Filesystem>) -> F)
-    where
-        F: Future<Output = T> + Send + 'static,
-        T: Send + 'static,
-    {
-        self.runtime.spawn(request(self.fs.clone()));
+        Self { fs, runtime, interrupts: Arc::default() }
     }
 }
 
@@ -110,29 +106,31 @@ impl fuser::Filesystem for Adapter {
         Ok(())
     }
 
-    fn lookup(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn interrupt(&self, _req: &Request, unique: RequestId) -> Result<(), Errno> {
+        self.interrupts.interrupt(unique)
+    }
+
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move {
-            entry("lookup", parent, &name, fs.lookup(inode(parent), &name).await, reply)
-        });
+        let call = self.begin(req, Patience::Asks);
+        let work =
+            |fs: Arc<Filesystem>| async move { named(parent, &name, fs.lookup(inode(parent), &name).await) };
+        self.spawn(call, reply, work, |reply, found| entry("lookup", found, reply), forget);
     }
 
     fn forget(&self, _req: &Request, ino: INodeNo, nlookup: u64) {
         self.fs.forget(inode(ino), nlookup);
     }
 
-    fn getattr(&self, _req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
-        self.spawn(|fs| async move {
-            match fs.getattr(inode(ino), fh.map(|fh| Fh(fh.0))).await {
-                Ok(attr) => reply.attr(&shown(ino, &attr), &FileAttr { ino, ..convert::attr(&attr) }),
-                Err(error) => reply.error(refuse("getattr", &error)),
-            }
-        });
+    fn getattr(&self, req: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
+        let call = self.begin(req, Patience::Asks);
+        let work = |fs: Arc<Filesystem>| async move { fs.getattr(inode(ino), fh.map(|fh| Fh(fh.0))).await };
+        self.run(call, reply, work, move |reply, result| attributes("getattr", ino, result, reply));
     }
 
     fn setattr(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         mode: Option<u32>,
         uid: Option<u32>,
@@ -157,23 +155,21 @@ impl fuser::Filesystem for Adapter {
             modified: mtime.map(convert::time),
             created: crtime.map(convert::file_time),
         };
-        self.spawn(|fs| async move {
-            match fs.setattr(inode(ino), fh.map(|fh| Fh(fh.0)), &change).await {
-                Ok(attr) => {
-                    changed(&fs, ino);
-                    reply.attr(&shown(ino, &attr), &FileAttr { ino, ..convert::attr(&attr) });
-                }
-                Err(error) => reply.error(refuse("setattr", &error)),
-            }
-        });
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
+            let result = fs.setattr(inode(ino), fh.map(|fh| Fh(fh.0)), &change).await;
+            changed(&fs, ino);
+            result
+        };
+        self.run(call, reply, work, move |reply, result| attributes("setattr", ino, result, reply));
     }
 
-    fn readlink(&self, _req: &Request, ino: INodeNo, reply: ReplyData) {
-        self.spawn(|fs| async move {
-            match fs.readlink(inode(ino)).await {
-                Ok(target) => reply.data(target.as_bytes()),
-                Err(error) => reply.error(refuse("readlink", &error)),
-            }
+    fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
+        let call = self.begin(req, Patience::Asks);
+        let work = |fs: Arc<Filesystem>| async move { fs.readlink(inode(ino)).await };
+        self.run(call, reply, work, |reply, target| match target {
+            Ok(target) => reply.data(target.as_bytes()),
+            Err(error) => reply.error(refuse("readlink", &error)),
         });
     }
 
@@ -188,47 +184,57 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let name = text!(name, reply);
-        self.make_node(parent, name, mode, rdev, owner(req), reply);
+        self.make_node(req, parent, name, mode, rdev, reply);
     }
 
     fn symlink(&self, req: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
         let (name, target) = (text!(name, reply), text!(target.as_os_str(), reply));
         let owner = owner(req);
-        self.spawn(|fs| async move {
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
             let made = fs.symlink(inode(parent), &name, &target).await;
-            entry("symlink", parent, &name, given(&fs, parent, made, owner).await, reply);
-        });
+            named(parent, &name, given(&fs, parent, made, owner).await)
+        };
+        self.spawn(call, reply, work, |reply, made| entry("symlink", made, reply), forget);
     }
 
-    fn link(&self, _req: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+    fn link(&self, req: &Request, ino: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move {
-            entry("link", parent, &name, fs.link(inode(ino), inode(parent), &name).await, reply);
-        });
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
+            named(parent, &name, fs.link(inode(ino), inode(parent), &name).await)
+        };
+        self.spawn(call, reply, work, |reply, made| entry("link", made, reply), forget);
     }
 
     fn mkdir(&self, req: &Request, parent: INodeNo, name: &OsStr, mode: u32, _umask: u32, reply: ReplyEntry) {
         let name = text!(name, reply);
         let owner = owner(req);
-        self.spawn(|fs| async move {
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
             let made = fs.mkdir(inode(parent), &name, mode).await;
-            entry("mkdir", parent, &name, given(&fs, parent, made, owner).await, reply);
-        });
+            named(parent, &name, given(&fs, parent, made, owner).await)
+        };
+        self.spawn(call, reply, work, |reply, made| entry("mkdir", made, reply), forget);
     }
 
-    fn unlink(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move { empty("unlink", fs.unlink(inode(parent), &name).await, reply) });
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move { fs.unlink(inode(parent), &name).await };
+        self.run(call, reply, work, |reply, done| empty("unlink", done, reply));
     }
 
-    fn rmdir(&self, _req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let name = text!(name, reply);
-        self.spawn(|fs| async move { empty("rmdir", fs.rmdir(inode(parent), &name).await, reply) });
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move { fs.rmdir(inode(parent), &name).await };
+        self.run(call, reply, work, |reply, done| empty("rmdir", done, reply));
     }
 
     fn rename(
         &self,
-        _req: &Request,
+        req: &Request,
         parent: INodeNo,
         name: &OsStr,
         newparent: INodeNo,
@@ -240,22 +246,30 @@ impl fuser::Filesystem for Adapter {
         let no_replace = fuser::RenameFlags::RENAME_NOREPLACE;
         let flags =
             RenameFlags { no_replace: flags.contains(no_replace), other: !(flags - no_replace).is_empty() };
-        self.spawn(|fs| async move {
-            let result = fs.rename(inode(parent), &name, inode(newparent), &newname, flags).await;
-            empty("rename", result, reply);
-        });
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
+            fs.rename(inode(parent), &name, inode(newparent), &newname, flags).await
+        };
+        self.run(call, reply, work, |reply, done| empty("rename", done, reply));
     }
 
-    fn open(&self, _req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        self.spawn(|fs| async move {
-            match fs.open(inode(ino), convert::open_flags(flags.0)).await {
-                Ok(fh) => {
-                    if convert::oflags(flags.0).contains(OFlags::TRUNC) {
-                        changed(&fs, ino);
-                    }
-                    reply.opened(FileHandle(fh.0), hints(&fs, ino, fh));
-                }
-                Err(error) => reply.error(refuse("open", &error)),
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let truncates = convert::oflags(flags.0).contains(OFlags::TRUNC);
+        let call = self.begin(req, if truncates { Patience::Changes } else { Patience::Asks });
+        let work = |fs: Arc<Filesystem>| async move {
+            let fh = fs.open(inode(ino), convert::open_flags(flags.0)).await?;
+            if truncates {
+                changed(&fs, ino);
+            }
+            Ok((fh, hints(&fs, ino, fh)))
+        };
+        let answer = |reply: ReplyOpen, opened: FsResult<(Fh, FopenFlags)>| match opened {
+            Ok((fh, hints)) => reply.opened(FileHandle(fh.0), hints),
+            Err(error) => reply.error(refuse("open", &error)),
+        };
+        self.spawn(call, reply, work, answer, async |fs, opened| {
+            if let Ok((fh, _)) = opened {
+                release(&fs, fh).await;
             }
         });
     }
@@ -273,23 +287,31 @@ impl fuser::Filesystem for Adapter {
         let name = text!(name, reply);
         let exclusive = convert::oflags(flags).contains(OFlags::EXCL);
         let create = Create { open: convert::open_flags(flags), exclusive, mode, owner: Some(owner(req)) };
-        self.spawn(|fs| async move {
-            match fs.create(inode(parent), &name, &create).await {
-                Ok((entry, fh)) => {
-                    let node = spelling::node(parent, &name, &entry);
-                    changed(&fs, node);
-                    let (hints, valid) = (hints(&fs, node, fh), shown(node, &entry.attr));
-                    let attr = FileAttr { ino: node, ..convert::attr(&entry.attr) };
-                    reply.created(&valid, &attr, GENERATION, FileHandle(fh.0), hints);
-                }
-                Err(error) => reply.error(refuse("create", &error)),
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
+            let (entry, fh) = fs.create(inode(parent), &name, &create).await?;
+            let node = spelling::node(parent, &name, &entry);
+            changed(&fs, node);
+            Ok((Named { node, entry }, fh, hints(&fs, node, fh)))
+        };
+        let answer = |reply: ReplyCreate, made: FsResult<(Named, Fh, FopenFlags)>| match made {
+            Ok((Named { node, entry: Entry { attr, .. } }, fh, hints)) => {
+                let full = FileAttr { ino: node, ..convert::attr(&attr) };
+                reply.created(&shown(node, &attr), &full, GENERATION, FileHandle(fh.0), hints);
+            }
+            Err(error) => reply.error(refuse("create", &error)),
+        };
+        self.spawn(call, reply, work, answer, async |fs, made| {
+            if let Ok((named, fh, _)) = made {
+                release(&fs, fh).await;
+                forget(fs, Ok(named)).await;
             }
         });
     }
 
     fn read(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -303,17 +325,17 @@ impl fuser::Filesystem for Adapter {
         if let Some(data) = self.fs.try_read(Fh(fh.0), offset, size) {
             return reply.data(&data);
         }
-        self.spawn(|fs| async move {
-            match fs.read(Fh(fh.0), offset, size).await {
-                Ok(data) => reply.data(&data),
-                Err(error) => reply.error(refuse("read", &error)),
-            }
+        let call = self.begin(req, Patience::Reads);
+        let work = |fs: Arc<Filesystem>| async move { fs.read(Fh(fh.0), offset, size).await };
+        self.run(call, reply, work, |reply, data| match data {
+            Ok(data) => reply.data(&data),
+            Err(error) => reply.error(refuse("read", &error)),
         });
     }
 
     fn write(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -337,30 +359,37 @@ impl fuser::Filesystem for Adapter {
             return reply.written(written);
         }
         let data = Bytes::copy_from_slice(data);
-        self.spawn(|fs| async move {
-            match fs.write(Fh(fh.0), at, data).await {
-                Ok(written) => {
-                    changed(&fs, ino);
-                    reply.written(written);
-                }
-                Err(error) => reply.error(refuse("write", &error)),
-            }
-        });
+        // The end of the file would be another one the next time.
+        let appends = at == WriteAt::End;
+        let call = self.begin(req, if appends { Patience::Changes } else { Patience::Writes });
+        let work = |fs: Arc<Filesystem>| async move {
+            let written = fs.write(Fh(fh.0), at, data).await;
+            changed(&fs, ino);
+            written
+        };
+        let answer = |reply: ReplyWrite, written| match written {
+            Ok(written) => reply.written(written),
+            Err(error) => reply.error(refuse("write", &error)),
+        };
+        self.spawn(call, reply, work, answer, move |fs, written| report(fs, Fh(fh.0), written));
     }
 
-    fn flush(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
-        self.spawn(|fs| async move {
-            let fh = Fh(fh.0);
+    fn flush(&self, req: &Request, _ino: INodeNo, fh: FileHandle, lock_owner: LockOwner, reply: ReplyEmpty) {
+        let fh = Fh(fh.0);
+        let call = self.begin(req, Patience::Closes);
+        let work = |fs: Arc<Filesystem>| async move {
             let flushed = fs.flush(fh).await;
             // Whatever became of the data: the locks end.
             let unlocked = fs.unlock_owner(fh, Owner(lock_owner.0)).await;
-            empty("flush", flushed.and(unlocked), reply);
-        });
+            flushed.and(unlocked)
+        };
+        let answer = |reply, done| empty("flush", done, reply);
+        self.spawn(call, reply, work, answer, move |fs, done| report(fs, fh, done));
     }
 
     fn release(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         _flags: OpenFlags,
@@ -368,95 +397,76 @@ impl fuser::Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.spawn(|fs| async move { empty("release", fs.release(Fh(fh.0)).await, reply) });
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move { fs.release(Fh(fh.0)).await };
+        self.run(call, reply, work, |reply, done| empty("release", done, reply));
     }
 
-    fn fsync(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
-        self.spawn(|fs| async move { empty("fsync", fs.fsync(Fh(fh.0)).await, reply) });
+    fn fsync(&self, req: &Request, _ino: INodeNo, fh: FileHandle, _datasync: bool, reply: ReplyEmpty) {
+        let fh = Fh(fh.0);
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move { fs.fsync(fh).await };
+        let answer = |reply, done| empty("fsync", done, reply);
+        self.spawn(call, reply, work, answer, move |fs, done| report(fs, fh, done));
     }
 
-    fn opendir(&self, _req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        self.spawn(|fs| async move {
-            match fs.opendir(inode(ino)).await {
-                Ok(fh) => reply.opened(FileHandle(fh.0), FopenFlags::empty()),
-                Err(error) => reply.error(refuse("opendir", &error)),
+    fn opendir(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let call = self.begin(req, Patience::Asks);
+        let work = |fs: Arc<Filesystem>| async move { fs.opendir(inode(ino)).await };
+        let answer = |reply: ReplyOpen, opened: FsResult<Fh>| match opened {
+            Ok(fh) => reply.opened(FileHandle(fh.0), FopenFlags::empty()),
+            Err(error) => reply.error(refuse("opendir", &error)),
+        };
+        self.spawn(call, reply, work, answer, async |fs, opened| {
+            if let Ok(fh) = opened {
+                // Closed by the end of the mount; there is nothing left to do for it.
+                let _ = fs.releasedir(fh).await;
             }
         });
     }
 
-    fn readdir(&self, _req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        self.spawn(|fs| async move {
-            let add = |item: DirItem<'_>| {
-                let ino = item.ino.map_or(UNKNOWN_INO, |ino| INodeNo(ino.0));
-                !reply.add(ino, item.next, convert::kind(item.kind), item.name)
-            };
-            match fs.readdir(Fh(fh.0), offset, false, add).await {
-                Ok(()) => reply.ok(),
-                Err(error) => reply.error(refuse("readdir", &error)),
-            }
-        });
+    fn readdir(&self, req: &Request, _ino: INodeNo, fh: FileHandle, offset: u64, reply: ReplyDirectory) {
+        self.list(req, fh.0, offset, reply);
     }
 
     fn readdirplus(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
-        mut reply: ReplyDirectoryPlus,
+        reply: ReplyDirectoryPlus,
     ) {
-        self.spawn(|fs| async move {
-            let add = |item: DirItem<'_>| {
-                // The kernel takes name and kind of "." and "..", and no attributes.
-                let entry =
-                    Entry { attr: item.attr.unwrap_or_else(|| dot(&item)), respelled: item.respelled };
-                let node = match item.attr {
-                    Some(_) => spelling::node(ino, item.name, &entry),
-                    None => INodeNo(entry.attr.ino.0),
-                };
-                let (valid, full) = (shown(node, &entry.attr), convert::attr(&entry.attr));
-                let full = FileAttr { ino: node, ..full };
-                !reply.add(node, item.next, item.name, &valid, &full, GENERATION)
-            };
-            match fs.readdir(Fh(fh.0), offset, true, add).await {
-                Ok(()) => reply.ok(),
-                Err(error) => reply.error(refuse("readdirplus", &error)),
-            }
-        });
+        self.list_plus(req, ino, fh.0, offset, reply);
     }
 
-    fn releasedir(
-        &self,
-        _req: &Request,
-        _ino: INodeNo,
-        fh: FileHandle,
-        _flags: OpenFlags,
-        reply: ReplyEmpty,
-    ) {
-        self.spawn(|fs| async move { empty("releasedir", fs.releasedir(Fh(fh.0)).await, reply) });
+    fn releasedir(&self, req: &Request, _ino: INodeNo, fh: FileHandle, _flags: OpenFlags, reply: ReplyEmpty) {
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move { fs.releasedir(Fh(fh.0)).await };
+        self.run(call, reply, work, |reply, done| empty("releasedir", done, reply));
     }
 
-    fn statfs(&self, _req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
-        self.spawn(|fs| async move {
-            match fs.statfs().await {
-                Ok(s) => reply.statfs(
-                    s.blocks,
-                    s.free,
-                    s.free,
-                    s.nodes,
-                    s.free_nodes,
-                    s.block_size,
-                    s.max_name,
-                    s.block_size,
-                ),
-                Err(error) => reply.error(refuse("statfs", &error)),
-            }
+    fn statfs(&self, req: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        let call = self.begin(req, Patience::Asks);
+        let work = |fs: Arc<Filesystem>| async move { fs.statfs().await };
+        self.run(call, reply, work, |reply, space| match space {
+            Ok(s) => reply.statfs(
+                s.blocks,
+                s.free,
+                s.free,
+                s.nodes,
+                s.free_nodes,
+                s.block_size,
+                s.max_name,
+                s.block_size,
+            ),
+            Err(error) => reply.error(refuse("statfs", &error)),
         });
     }
 
     fn setxattr(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         name: &OsStr,
         value: &[u8],
@@ -464,24 +474,24 @@ impl fuser::Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
-        self.set_xattr(inode(ino), name, value, flags, reply);
+        self.set_xattr(req, inode(ino), name, value, flags, reply);
     }
 
-    fn getxattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        self.get_xattr(inode(ino), name, size, reply);
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        self.get_xattr(req, inode(ino), name, size, reply);
     }
 
-    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        self.list_xattrs(inode(ino), size, reply);
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        self.list_xattrs(req, inode(ino), size, reply);
     }
 
-    fn removexattr(&self, _req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.remove_xattr(inode(ino), name, reply);
+    fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        self.remove_xattr(req, inode(ino), name, reply);
     }
 
     fn getlk(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         lock_owner: LockOwner,
@@ -492,7 +502,7 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyLock,
     ) {
         let lock = KernelLock { fh: fh.0, owner: lock_owner.0, start, end, kind: typ, pid };
-        self.get_lock(lock, reply);
+        self.get_lock(req, lock, reply);
     }
 
     fn setlk(
@@ -509,12 +519,12 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         let lock = KernelLock { fh: fh.0, owner: lock_owner.0, start, end, kind: typ, pid };
-        self.set_lock(lock, sleep, req.pid(), reply);
+        self.set_lock(req, lock, sleep, reply);
     }
 
     fn fallocate(
         &self,
-        _req: &Request,
+        req: &Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -522,24 +532,24 @@ impl fuser::Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
-        self.allocate(ino, fh.0, offset..offset.saturating_add(length), mode, reply);
+        self.allocate(req, ino, fh.0, offset..offset.saturating_add(length), mode, reply);
     }
 
     fn lseek(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino: INodeNo,
         fh: FileHandle,
         offset: i64,
         whence: i32,
         reply: ReplyLseek,
     ) {
-        self.seek(fh.0, offset, whence, reply);
+        self.seek(req, fh.0, offset, whence, reply);
     }
 
     fn copy_file_range(
         &self,
-        _req: &Request,
+        req: &Request,
         _ino_in: INodeNo,
         fh_in: FileHandle,
         offset_in: u64,
@@ -550,7 +560,7 @@ impl fuser::Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        self.copy_range((fh_in.0, offset_in), (fh_out.0, offset_out), ino_out, len, reply);
+        self.copy_range(req, (fh_in.0, offset_in), (fh_out.0, offset_out), ino_out, len, reply);
     }
 
     // To ENOSYS the kernel does without, and does not ask again: fsync of a directory succeeds.

@@ -258,6 +258,14 @@ impl Filesystem {
         Ok(())
     }
 
+    /// Keep an error of writing that whoever it came to did not wait for: the next flush or fsync of the file tells it.
+    pub fn report_later(&self, fh: Fh, error: &FsError) {
+        match self.files.get(fh) {
+            Ok(file) => file.content.keep_error(error),
+            Err(_) => log_lost("an error of writing found nobody to be told", fh, error),
+        }
+    }
+
     /// The last descriptor of a handle is closed.
     ///
     /// # Errors

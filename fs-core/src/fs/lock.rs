@@ -148,6 +148,11 @@ impl Filesystem {
         }
         self.locks.tidy(file.ino, locks);
         result?;
+        if self.files.get(fh).is_err() {
+            // Closed while nobody waited for the lock any more: nothing else would end it.
+            self.unlock_handle(&file, fh).await;
+            return Err(FsError::local(errno::EBADF, "the file has been closed"));
+        }
         self.renew(&file, fh).await;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fs_core::{Attr, DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino};
-use fuser::{Errno, FileAttr, FopenFlags, INodeNo, ReplyEmpty, ReplyEntry};
+use fuser::{Errno, FileAttr, FopenFlags, INodeNo, ReplyAttr, ReplyEmpty, ReplyEntry};
 
 use super::{GENERATION, UNKNOWN_INO, spelling};
 use crate::convert;
@@ -22,20 +22,30 @@ pub(super) fn empty(operation: &'static str, result: FsResult<()>, reply: ReplyE
     }
 }
 
-/// The entry that a name in a directory has become.
-pub(super) fn entry(
-    operation: &'static str,
-    parent: INodeNo,
-    name: &str,
-    result: FsResult<Entry>,
-    reply: ReplyEntry,
-) {
-    match result {
-        Ok(entry) => {
-            let node = spelling::node(parent, name, &entry);
-            let attr = FileAttr { ino: node, ..convert::attr(&entry.attr) };
-            reply.entry(&shown(node, &entry.attr), &attr, GENERATION);
+/// An entry and its node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named {
+    pub(super) node: INodeNo,
+    pub(super) entry: Entry,
+}
+
+/// What a name in a directory has become.
+pub(super) fn named(parent: INodeNo, name: &str, found: FsResult<Entry>) -> FsResult<Named> {
+    found.map(|entry| Named { node: spelling::node(parent, name, &entry), entry })
+}
+
+pub(super) fn entry(operation: &'static str, found: FsResult<Named>, reply: ReplyEntry) {
+    match found {
+        Ok(Named { node, entry: Entry { attr, .. } }) => {
+            reply.entry(&shown(node, &attr), &FileAttr { ino: node, ..convert::attr(&attr) }, GENERATION);
         }
+        Err(error) => reply.error(refuse(operation, &error)),
+    }
+}
+
+pub(super) fn attributes(operation: &'static str, node: INodeNo, result: FsResult<Attr>, reply: ReplyAttr) {
+    match result {
+        Ok(attr) => reply.attr(&shown(node, &attr), &FileAttr { ino: node, ..convert::attr(&attr) }),
         Err(error) => reply.error(refuse(operation, &error)),
     }
 }

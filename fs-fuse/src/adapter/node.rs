@@ -1,10 +1,12 @@
 //! Names of what is neither a file of data nor a directory.
 
+use std::sync::Arc;
+
 use fs_core::{Device, Entry, Filesystem, FsResult, Node, Owner};
 use fuser::{Errno, INodeNo, ReplyEntry, Request};
 use rustix::fs::FileType;
 
-use super::{Adapter, entry, inode};
+use super::{Adapter, Patience, entry, forget, inode, named};
 
 /// The permissions in a mode.
 const PERMISSIONS: u32 = 0o7777;
@@ -38,30 +40,31 @@ pub(super) async fn given(
 impl Adapter {
     pub(super) fn make_node(
         &self,
+        req: &Request,
         parent: INodeNo,
         name: Box<str>,
         mode: u32,
         rdev: u32,
-        owner: Owner,
         reply: ReplyEntry,
     ) {
         let node = match FileType::from_raw_mode(mode) {
-            FileType::RegularFile | FileType::Unknown => {
-                return self.spawn(|fs| async move {
-                    let made = fs.make_file(inode(parent), &name, mode & PERMISSIONS).await;
-                    entry("mknod", parent, &name, given(&fs, parent, made, owner).await, reply);
-                });
-            }
-            FileType::Fifo => Node::Fifo,
-            FileType::Socket => Node::Socket,
-            FileType::CharacterDevice => Node::CharDevice(device(rdev)),
-            FileType::BlockDevice => Node::BlockDevice(device(rdev)),
+            FileType::RegularFile | FileType::Unknown => None,
+            FileType::Fifo => Some(Node::Fifo),
+            FileType::Socket => Some(Node::Socket),
+            FileType::CharacterDevice => Some(Node::CharDevice(device(rdev))),
+            FileType::BlockDevice => Some(Node::BlockDevice(device(rdev))),
             _ => return reply.error(Errno::EINVAL),
         };
-        self.spawn(|fs| async move {
-            let made = fs.make_node(inode(parent), &name, node, mode & PERMISSIONS).await;
-            entry("mknod", parent, &name, given(&fs, parent, made, owner).await, reply);
-        });
+        let owner = owner(req);
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
+            let made = match node {
+                Some(node) => fs.make_node(inode(parent), &name, node, mode & PERMISSIONS).await,
+                None => fs.make_file(inode(parent), &name, mode & PERMISSIONS).await,
+            };
+            named(parent, &name, given(&fs, parent, made, owner).await)
+        };
+        self.spawn(call, reply, work, |reply, made| entry("mknod", made, reply), forget);
     }
 }
 

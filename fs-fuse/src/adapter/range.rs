@@ -1,12 +1,13 @@
 //! Ranges of files: holes, room, copies.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use fs_core::{Allocation, Fh, Seek};
-use fuser::{Errno, INodeNo, ReplyEmpty, ReplyLseek, ReplyWrite};
+use fs_core::{Allocation, Fh, Filesystem, Seek};
+use fuser::{Errno, INodeNo, ReplyEmpty, ReplyLseek, ReplyWrite, Request};
 use rustix::fs::FallocateFlags;
 
-use super::{Adapter, changed, empty, refuse};
+use super::{Adapter, Patience, changed, empty, refuse};
 
 /// `SEEK_DATA` and `SEEK_HOLE`; the kernel does the others itself.
 const SEEK_DATA: i32 = 3;
@@ -28,45 +29,58 @@ fn allocation(mode: i32) -> Option<Allocation> {
 }
 
 impl Adapter {
-    pub(super) fn seek(&self, fh: u64, offset: i64, whence: i32, reply: ReplyLseek) {
+    pub(super) fn seek(&self, req: &Request, fh: u64, offset: i64, whence: i32, reply: ReplyLseek) {
         let what = match whence {
             SEEK_DATA => Seek::Data,
             SEEK_HOLE => Seek::Hole,
             _ => return reply.error(Errno::EINVAL),
         };
         let Ok(offset) = u64::try_from(offset) else { return reply.error(Errno::ENXIO) };
-        self.spawn(|fs| async move {
-            match fs.seek(Fh(fh), offset, what).await {
-                Ok(at) => reply.offset(i64::try_from(at).unwrap_or(i64::MAX)),
-                Err(error) => reply.error(refuse("lseek", &error)),
-            }
+        let call = self.begin(req, Patience::Asks);
+        let work = |fs: Arc<Filesystem>| async move { fs.seek(Fh(fh), offset, what).await };
+        self.run(call, reply, work, |reply, at| match at {
+            Ok(at) => reply.offset(i64::try_from(at).unwrap_or(i64::MAX)),
+            Err(error) => reply.error(refuse("lseek", &error)),
         });
     }
 
-    pub(super) fn allocate(&self, node: INodeNo, fh: u64, range: Range<u64>, mode: i32, reply: ReplyEmpty) {
+    pub(super) fn allocate(
+        &self,
+        req: &Request,
+        node: INodeNo,
+        fh: u64,
+        range: Range<u64>,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
         let Some(how) = allocation(mode) else { return reply.error(Errno::EOPNOTSUPP) };
-        self.spawn(|fs| async move {
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
             let allocated = fs.allocate(Fh(fh), range, how).await;
             changed(&fs, node);
-            empty("fallocate", allocated, reply);
-        });
+            allocated
+        };
+        self.run(call, reply, work, |reply, done| empty("fallocate", done, reply));
     }
 
     pub(super) fn copy_range(
         &self,
+        req: &Request,
         from: (u64, u64),
         to: (u64, u64),
         node: INodeNo,
         length: u64,
         reply: ReplyWrite,
     ) {
-        self.spawn(|fs| async move {
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move {
             let copied = fs.copy_range((Fh(from.0), from.1), (Fh(to.0), to.1), length).await;
             changed(&fs, node);
-            match copied {
-                Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
-                Err(error) => reply.error(refuse("copy_file_range", &error)),
-            }
+            copied
+        };
+        self.run(call, reply, work, |reply, copied| match copied {
+            Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
+            Err(error) => reply.error(refuse("copy_file_range", &error)),
         });
     }
 }

@@ -1,12 +1,13 @@
 //! Extended attributes.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use fs_core::{FsResult, Ino, XattrMode};
-use fuser::{Errno, ReplyEmpty, ReplyXattr};
+use fs_core::{Filesystem, FsResult, Ino, XattrMode};
+use fuser::{Errno, ReplyEmpty, ReplyXattr, Request};
 
-use super::{Adapter, empty, refuse};
+use super::{Adapter, Patience, empty, refuse};
 
 /// `XATTR_CREATE` and `XATTR_REPLACE`
 const CREATE: i32 = 1;
@@ -28,7 +29,15 @@ fn sized(operation: &'static str, result: FsResult<Bytes>, size: u32, reply: Rep
 }
 
 impl Adapter {
-    pub(super) fn set_xattr(&self, ino: Ino, name: &OsStr, value: &[u8], flags: i32, reply: ReplyEmpty) {
+    pub(super) fn set_xattr(
+        &self,
+        req: &Request,
+        ino: Ino,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        reply: ReplyEmpty,
+    ) {
         let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
         let mode = match flags & (CREATE | REPLACE) {
             0 => XattrMode::Any,
@@ -37,36 +46,37 @@ impl Adapter {
             _ => return reply.error(Errno::EINVAL),
         };
         let value = Bytes::copy_from_slice(value);
-        self.spawn(|fs| async move {
-            empty("setxattr", fs.set_xattr(ino, &name, value, mode).await, reply);
-        });
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move { fs.set_xattr(ino, &name, value, mode).await };
+        self.run(call, reply, work, |reply, done| empty("setxattr", done, reply));
     }
 
-    pub(super) fn get_xattr(&self, ino: Ino, name: &OsStr, size: u32, reply: ReplyXattr) {
+    pub(super) fn get_xattr(&self, req: &Request, ino: Ino, name: &OsStr, size: u32, reply: ReplyXattr) {
         let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
         // The kernel asks for it before each write; SMB has no place for it.
         if name.starts_with("security.") || name.starts_with("trusted.") {
             return reply.error(Errno::EOPNOTSUPP);
         }
-        self.spawn(|fs| async move {
-            sized("getxattr", fs.xattr(ino, &name).await, size, reply);
-        });
+        let call = self.begin(req, Patience::Asks);
+        let work = |fs: Arc<Filesystem>| async move { fs.xattr(ino, &name).await };
+        self.run(call, reply, work, move |reply, value| sized("getxattr", value, size, reply));
     }
 
-    pub(super) fn list_xattrs(&self, ino: Ino, size: u32, reply: ReplyXattr) {
-        self.spawn(|fs| async move {
-            let joined = fs.xattrs(ino).await.map(|names| {
+    pub(super) fn list_xattrs(&self, req: &Request, ino: Ino, size: u32, reply: ReplyXattr) {
+        let call = self.begin(req, Patience::Asks);
+        let work = |fs: Arc<Filesystem>| async move {
+            fs.xattrs(ino).await.map(|names| {
                 let parts = names.into_iter().flat_map(|name| name.into_bytes().into_iter().chain([0]));
                 Bytes::from(parts.collect::<Vec<u8>>())
-            });
-            sized("listxattr", joined, size, reply);
-        });
+            })
+        };
+        self.run(call, reply, work, move |reply, joined| sized("listxattr", joined, size, reply));
     }
 
-    pub(super) fn remove_xattr(&self, ino: Ino, name: &OsStr, reply: ReplyEmpty) {
+    pub(super) fn remove_xattr(&self, req: &Request, ino: Ino, name: &OsStr, reply: ReplyEmpty) {
         let Some(name) = text(name) else { return reply.error(Errno::EOPNOTSUPP) };
-        self.spawn(|fs| async move {
-            empty("removexattr", fs.remove_xattr(ino, &name).await, reply);
-        });
+        let call = self.begin(req, Patience::Changes);
+        let work = |fs: Arc<Filesystem>| async move { fs.remove_xattr(ino, &name).await };
+        self.run(call, reply, work, |reply, done| empty("removexattr", done, reply));
     }
 }

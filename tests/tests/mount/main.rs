@@ -9,6 +9,7 @@ mod contract;
 mod copying;
 mod help;
 mod identity;
+mod interrupts;
 mod leases;
 mod leftovers;
 mod lifecycle;
