@@ -381,6 +381,13 @@ impl Filesystem {
         }
     }
 
+    /// The files of which the server does not have all that programs wrote.
+    pub fn unsaved(&self) -> Vec<crate::name::RemotePath> {
+        let contents = self.inodes().contents();
+        let dirty = contents.iter().filter(|content| content.is_dirty());
+        dirty.filter_map(|content| self.inodes().path(content.ino).ok()).collect()
+    }
+
     /// The server's number of an inode.
     #[cfg(test)]
     pub(crate) fn file_id(&self, ino: Ino) -> Option<u64> {

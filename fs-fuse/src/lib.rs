@@ -15,5 +15,5 @@ mod mountinfo;
 mod unmount;
 
 pub use error::MountError;
-pub use mount::{FuseOptions, Mounted, check, mount};
+pub use mount::{FuseOptions, Mounted, check, clear_dead, mount};
 pub use unmount::{resolve, unmount};

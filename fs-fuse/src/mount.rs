@@ -201,6 +201,9 @@ fn watch_over(
     if shutdown.is_err() {
         tracing::warn!("the server did not close in time what was open");
     }
+    for path in fs.unsaved() {
+        tracing::error!(%path, "what was written to this file is not on the server, and is lost");
+    }
     sender.send_replace(Some(outcome));
 }
 
@@ -229,6 +232,24 @@ fn config(options: &FuseOptions) -> Config {
 /// The helper takes its options separated by commas.
 fn source_name(name: &str) -> String {
     name.replace(|c: char| c == ',' || c == '\\' || c.is_control(), "_")
+}
+
+/// Take away what a process that died has left mounted on a directory: whether there was such a thing.
+///
+/// # Errors
+/// As [`unmount`].
+pub fn clear_dead(mountpoint: &Path) -> Result<bool, MountError> {
+    let point = resolve(mountpoint)?;
+    let is_dead = fs::metadata(&point)
+        .is_err_and(|error| error.raw_os_error() == Some(rustix::io::Errno::NOTCONN.raw_os_error()));
+    let is_ours = matches!(
+        mounted_on(&point), Ok(Some(mount)) if mount.kind == format!("fuse.{SUBTYPE}")
+    );
+    if !is_dead || !is_ours {
+        return Ok(false);
+    }
+    unmount(&point, true)?;
+    Ok(true)
 }
 
 /// See to all that can be in the way, before anything is asked of a server; answers with the directory without

@@ -37,6 +37,8 @@ use crate::status::{MountRecord, log_file, now, start_of};
 const SOFT_FOR: Duration = Duration::from_secs(60);
 /// How long `umount` waits for the serving process to write what it has and end.
 const UMOUNT_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the end waits for the server to take note of it.
+const LOGOFF_TIME: Duration = Duration::from_secs(3);
 /// What the serving process says when the mount is usable.
 const READY: &str = "ready";
 
@@ -140,6 +142,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
     }
     let dir: &PathBuf = matches.get_one("dir").context("the folder is missing")?;
     // Before a password is asked for.
+    if fs_fuse::clear_dead(dir)? {
+        tracing::info!("took away the mount of a process that has died");
+    }
     fs_fuse::check(dir, &FuseOptions::default())?;
     let (source, options, credentials) = source_and_options(matches)?;
     let dir = dir.canonicalize().with_context(|| format!("cannot use {}", dir.display()))?;
@@ -265,7 +270,7 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         let fuse_options = fuse_options(plan, &source);
         let signals = Signals::new(foreground)?;
         let mounted =
-            fs_fuse::mount(filesystem, &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
+            fs_fuse::mount(filesystem.clone(), &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
         let record = record(plan, &source, &first.client().info(), first.share());
         drop(first);
         record.save()?;
@@ -279,16 +284,16 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         ready()?;
         let watcher = tokio::spawn(watch(remote.state(), record.clone()));
         let mounted = Arc::new(mounted);
-        let signals = tokio::spawn(unmount_on_signal(signals, mounted.clone()));
+        let signals =
+            tokio::spawn(unmount_on_signal(signals, mounted.clone(), filesystem.clone(), remote.clone()));
         let ended = mounted.ended().await;
         signals.abort();
         watcher.abort();
         record.remove();
-        remote.give_up();
         if let Some(last) = dial.last()
-            && let Err(error) = last.client().clone().logoff().await
+            && !matches!(tokio::time::timeout(LOGOFF_TIME, last.client().clone().logoff()).await, Ok(Ok(())))
         {
-            tracing::debug!(%error, "logging off");
+            tracing::debug!("the server was not told of the end");
         }
         ended.context("serving the mount")
     })
@@ -405,8 +410,13 @@ async fn watch(mut line: watch::Receiver<LineState>, mut record: MountRecord) {
 }
 
 /// Unmounts when told to end; what programs still have open is detached, and finished with them.
-async fn unmount_on_signal(mut signals: Signals, mounted: Arc<Mounted>) {
-    loop {
+async fn unmount_on_signal(
+    mut signals: Signals,
+    mounted: Arc<Mounted>,
+    filesystem: Arc<Filesystem>,
+    remote: Arc<Lasting>,
+) {
+    for times in 1.. {
         tokio::select! {
             _ = signals.terminate.recv() => {}
             _ = signals.interrupt.recv() => {}
@@ -417,6 +427,13 @@ async fn unmount_on_signal(mut signals: Signals, mounted: Arc<Mounted>) {
                     continue;
                 }
             }
+        }
+        if times > 1 {
+            for path in filesystem.unsaved() {
+                tracing::error!(%path, "what was written to this file is not on the server, and is lost");
+            }
+            tracing::error!("told to end again: what programs wait for fails");
+            remote.give_up();
         }
         let mounted = mounted.clone();
         let unmounted = tokio::task::spawn_blocking(move || {

@@ -1,7 +1,7 @@
 //! `docs/SEMANTICS.md`, sentence by sentence: a test's number is the promise's.
 //!
 //! What is not here is tested elsewhere (S60 and on in `links`, `locks` and `posix`, S100 and on in `identity`, `leftovers`, `tuning` and `watching`, S17, S34, S43 and the errors of S40 by the unit tests of `fs-core`, the life of a
-//! mount in `lifecycle`, a lost server in `trouble`) or promises nothing that a test can see (S7, S26, S32, S51).
+//! mount in `lifecycle`, a lost server in `trouble` and `reconnect`, signals in `interrupts`) or promises nothing that a test can see (S7, S26, S32, S51).
 
 use std::fs;
 use std::path::PathBuf;

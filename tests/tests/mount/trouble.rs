@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sharefs_tests::{Mount, Samba, wait_until};
+use sharefs_tests::{Mount, Samba, sharefs_binary, wait_until};
 
 /// What is asked of a lost server fails instead of hanging, and the mount can be unmounted.
 #[test]
@@ -54,6 +54,47 @@ fn a_server_that_pauses_is_waited_for() {
     mount.shell("cmp local mnt/file");
 }
 
+/// Told to end twice, the serving process does not wait for the server any more, and says what is lost.
+#[test]
+fn told_twice_it_ends_and_names_what_is_not_saved() {
+    let mut samba = Samba::start();
+    let mount = Mount::new(&samba).start();
+    assert!(mount.umount().status.success());
+    let options = format!("port={},credentials={}", samba.socket().port(), mount.credentials().display());
+    let mut serving = mount
+        .command(sharefs_binary())
+        .args(["mount", "-f", mount.source(), "mnt", "-o", &options])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("sharefs starts");
+    wait_until("it is mounted", || mount.is_mounted());
+    let mut writer = mount
+        .command("bash")
+        .args([
+            "-c",
+            "exec 3> mnt/file; echo saved >&3; sync mnt/file; echo > ready; read; echo lost >&3; sleep 1000",
+        ])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("bash starts");
+    wait_until("the file is open", || mount.home().join("ready").exists());
+    samba.kill_hard();
+    drop(writer.stdin.take());
+    std::thread::sleep(Duration::from_millis(500));
+    let status = mount.sharefs(["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    let pid = status[0]["pid"].as_i64().expect("the process that serves");
+    mount.shell(&format!("kill -TERM {pid}"));
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(serving.try_wait().expect("a child").is_none(), "a program has the file open");
+    mount.shell(&format!("kill -TERM {pid}"));
+    writer.kill().expect("ended");
+    writer.wait().expect("its end");
+    let output = serving.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("/file") && said.contains("lost"), "{said}");
+}
+
 /// Where the serving process is killed, the mount point is not stuck.
 #[test]
 fn a_killed_process_leaves_nothing_that_cannot_be_unmounted() {
@@ -63,6 +104,9 @@ fn a_killed_process_leaves_nothing_that_cannot_be_unmounted() {
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
     let pid = status[0]["pid"].as_i64().expect("the process that serves");
     mount.shell(&format!("kill -KILL {pid}"));
+    let options = format!("port={},credentials={}", samba.socket().port(), mount.credentials().display());
+    wait_until("it is mounted again over the dead one", || mount.mount_again(&options).status.success());
+    mount.shell("echo x > mnt/file");
     mount.umount();
     wait_until("the mount is gone", || !mount.is_mounted() || mount.umount().status.success());
     assert!(!mount.is_mounted());
