@@ -256,9 +256,8 @@ impl Shared {
         stream::iter(slots.into_iter().map(revived)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         let closing = std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
         for slot in closing {
-            if let Ok(handle) = slot.on(connected, &self.events).await {
-                let _ = connected.remote.close(handle).await;
-            }
+            // Being closed it is closed at once.
+            let _ = slot.on(connected, &self.events).await;
         }
         Ok(())
     }

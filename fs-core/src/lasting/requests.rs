@@ -122,6 +122,8 @@ impl Remote for Lasting {
 
     async fn close(&self, handle: RemoteHandle) -> RemoteResult<Option<RemoteAttr>> {
         let Some(slot) = self.shared.take(handle) else { return Err(NtStatus::FILE_CLOSED.into()) };
+        // Before the look at where it is open: else it might be opened just then, and stay so.
+        slot.end();
         let connected = self.shared.line.connected();
         if let Some(connected) = &connected
             && let Some(inner) = slot.there(connected)
