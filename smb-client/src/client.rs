@@ -1,17 +1,18 @@
 //! A login on a server.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use smb_proto::auth::{Credentials, NtlmConfig, ntlm};
-use smb_proto::conn::{Chain, ConnectionConfig, SessionConfig};
+use smb_proto::conn::{Chain, ConnectionConfig, ConnectionError, SessionConfig};
 use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, default_provider};
 use smb_proto::fscc::FileTime;
 use smb_proto::wire::{Dialect, Empty, Guid, Request, SecurityMode, SessionFlags};
 
+use crate::channel::{self, Channels};
 use crate::durable::{Durability, Resume};
 use crate::error::{Error, Result};
 use crate::lease::{LeaseKey, Leasing};
@@ -60,6 +61,8 @@ pub struct ConnectOptions {
     pub dead_after: Duration,
     /// The largest payload of one request in bytes.
     pub max_io: u32,
+    /// How many connections the session may have, at least one; for reading and writing, where the server has it.
+    pub channels: u8,
     /// Take the place of a connection that broke.
     pub resume: Option<Resume>,
 }
@@ -86,6 +89,7 @@ impl ConnectOptions {
             request_timeout: Duration::from_secs(120),
             dead_after: defaults.dead_after,
             max_io: defaults.max_io,
+            channels: 1,
             resume: None,
             host,
         }
@@ -181,6 +185,11 @@ impl ConnectOptions {
         Self { request_timeout, ..self }
     }
 
+    /// The same with as many connections to the server.
+    pub fn channels(self, channels: u8) -> Self {
+        Self { channels: channels.max(1), ..self }
+    }
+
     /// The same, to take the place of a connection that broke: the server ends that one's session if it has it still,
     /// and gives its durable opens to this one ([`Share::reclaim`]). The new session must be protected as well as that
     /// one: anything less is an attack, or a change of the server's that somebody has to know of.
@@ -188,7 +197,7 @@ impl ConnectOptions {
         Self { resume: Some(resume), ..self }
     }
 
-    fn connection_config(&self, client_guid: Guid) -> ConnectionConfig {
+    pub(crate) fn connection_config(&self, client_guid: Guid) -> ConnectionConfig {
         let defaults = ConnectionConfig::default();
         ConnectionConfig {
             server_name: self.host.clone(),
@@ -266,6 +275,11 @@ pub struct Client {
 
 pub(crate) struct ClientInner {
     pub(crate) link: Link,
+    pub(crate) channels: Channels,
+    /// How many of them were lost.
+    channel_sequence: AtomicU16,
+    /// Where the first connection leads.
+    pub(crate) peer: SocketAddr,
     pub(crate) session_id: u64,
     pub(crate) client_guid: Guid,
     pub(crate) host: String,
@@ -281,7 +295,27 @@ pub(crate) struct ClientInner {
 impl ClientInner {
     /// A chain of this session, with the time that it may take.
     pub(crate) fn chain(&self, tree_id: u32, requests: Vec<Request>) -> Chain {
-        Chain { session_id: self.session_id, tree_id, requests, timeout: Some(self.request_timeout) }
+        Chain {
+            session_id: self.session_id,
+            tree_id,
+            requests,
+            timeout: Some(self.request_timeout),
+            channel_sequence: self.channel_sequence.load(Ordering::Acquire),
+            replay: false,
+        }
+    }
+
+    /// Whether what was sent some time ago may come too late.
+    pub(crate) fn has_lost_channels(&self) -> bool {
+        self.channel_sequence.load(Ordering::Acquire) > 0
+    }
+
+    /// One of the further connections is lost: what the server has yet to do of it comes too late from now on.
+    pub(crate) fn lost_channel(&self, lost: &Arc<Link>) {
+        if self.channels.lose(lost) {
+            self.channel_sequence.fetch_add(1, Ordering::AcqRel);
+            tracing::debug!("a connection of several is lost");
+        }
     }
 
     pub(crate) fn lease_key(&self) -> LeaseKey {
@@ -316,12 +350,13 @@ impl Client {
         let socket =
             crate::resolve::connect(&options.host, options.port, options.address, options.connect_timeout)
                 .await?;
+        let peer = socket.peer_addr().map_err(|_| Error::Connection(ConnectionError::Lost))?;
         let mut guid = [0; 16];
-        crypto.random(&mut guid).map_err(smb_proto::conn::ConnectionError::from)?;
+        crypto.random(&mut guid).map_err(ConnectionError::from)?;
         let client_guid = options.resume.map_or(Guid(guid), |resume| resume.client_guid);
         let config = options.connection_config(client_guid);
         let mut keys = [0; 8];
-        crypto.random(&mut keys).map_err(smb_proto::conn::ConnectionError::from)?;
+        crypto.random(&mut keys).map_err(ConnectionError::from)?;
         let ntlm_config = NtlmConfig {
             workstation: String::new(),
             target_name: options.host.clone(),
@@ -335,7 +370,7 @@ impl Client {
             previous_session_id: options.resume.map_or(0, |resume| resume.session_id),
         };
         let login = async {
-            let link = Link::establish(socket, config, crypto).await?;
+            let link = Link::establish(socket, config, crypto.clone(), None).await?;
             let at = Instant::now();
             let (session_id, flags) = link.authenticate(authenticator, session_config).await?;
             Ok::<_, Error>((link, at, session_id, flags))
@@ -362,6 +397,9 @@ impl Client {
         }
         let inner = ClientInner {
             link,
+            channels: Channels::default(),
+            channel_sequence: AtomicU16::new(0),
+            peer,
             client_guid,
             session_id,
             host: options.host.clone(),
@@ -375,7 +413,12 @@ impl Client {
             },
             lease_keys: (keys, AtomicU64::new(1)),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let several = channel::are_possible(negotiated.capabilities, negotiated.dialect);
+        let inner = Arc::new(inner);
+        if options.channels > 1 && several && !keyless {
+            tokio::spawn(channel::keep(Arc::downgrade(&inner), options.clone(), crypto));
+        }
+        Ok(Self { inner })
     }
 
     /// What the session agreed with its server.
@@ -393,6 +436,11 @@ impl Client {
     /// A key that names no lease of this connection yet.
     pub fn lease_key(&self) -> LeaseKey {
         self.inner.lease_key()
+    }
+
+    /// How many connections the session has at this moment: see [`ConnectOptions::channels`].
+    pub fn channels(&self) -> usize {
+        1 + self.inner.channels.len()
     }
 
     /// How busy the connection is at this moment.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use smb_proto::NtStatus;
@@ -16,7 +16,7 @@ use smb_proto::wire::{
 use crate::durable::Durable;
 use crate::error::{Error, Result};
 use crate::lease::Granted;
-use crate::link::Waiter;
+use crate::link::{Link, Waiter};
 use crate::metadata::Metadata;
 use crate::open::OpenOptions;
 use crate::share::{ShareInner, expect, metadata_of, query_all, read};
@@ -28,12 +28,23 @@ const ONE_CREDIT: u32 = 65_536;
 /// Pieces of a stream that the server's credits should pay for.
 const FEWEST_PIECES: u32 = 32;
 
+/// How often and after how long a WRITE is repeated while the server still has one from a connection that is lost.
+const AGAIN: u32 = 500;
+const AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// Whether the server still works on what came by a lost connection ([MS-SMB2] 3.3.5.2.10).
+const fn is_early(result: &Result<Response>) -> bool {
+    matches!(result, Err(Error::Status { status: NtStatus::FILE_NOT_AVAILABLE, .. }))
+}
+
 /// A READ or WRITE that is under way.
 #[derive(Debug)]
 pub(crate) struct Begun {
     /// What the request carries or asks for, in bytes.
     length: u32,
     waiter: Result<Waiter>,
+    /// The connection that it goes by, if it is not the first.
+    channel: Option<Arc<Link>>,
 }
 
 /// The body of the only reply.
@@ -147,7 +158,8 @@ impl File {
     /// Sends the first READ of a range at once.
     pub(crate) fn begin_read(&self, offset: u64, length: u32) -> Begun {
         let length = self.share.clamp(length, self.share.max_read);
-        Begun { length, waiter: self.share.begin(read(self.id, offset, length)) }
+        let (waiter, channel) = self.share.begin(read(self.id, offset, length));
+        Begun { length, waiter, channel }
     }
 
     /// Waits for what was begun, and asks for what it did not bring.
@@ -178,11 +190,16 @@ impl File {
 
     /// The data of one READ; empty at the end of the file.
     async fn read_reply(&self, begun: Begun, offset: u64, came: &mut Instant) -> Result<Bytes> {
-        let Begun { length, waiter } = begun;
+        let Begun { length, waiter, channel } = begun;
         if length == 0 {
             return Ok(Bytes::new());
         }
-        let (result, at) = only(waiter, "reading").await;
+        let (mut result, mut at) = only(waiter, "reading").await;
+        if let (Err(Error::Connection(_)), Some(lost)) = (&result, channel) {
+            self.share.client.lost_channel(&lost);
+            let again = self.share.begin_again(read(self.id, offset, length));
+            (result, at) = only(again, "reading").await;
+        }
         *came = at;
         match result {
             // The server has taken credits back since: one credit pays for the smallest size.
@@ -212,8 +229,12 @@ impl File {
         let wanted = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let length = self.share.clamp(wanted, self.share.max_write);
         let data = data.slice(..length as usize);
-        let write = WriteRequest { offset, file_id: self.id, flags: 0, data };
-        Begun { length, waiter: self.share.begin(Request::Write(write)) }
+        let (waiter, channel) = self.share.begin(self.write_request(offset, data));
+        Begun { length, waiter, channel }
+    }
+
+    fn write_request(&self, offset: u64, data: Bytes) -> Request {
+        Request::Write(WriteRequest { offset, file_id: self.id, flags: 0, data })
     }
 
     /// Waits for what was begun, and writes what it did not.
@@ -242,8 +263,23 @@ impl File {
         data: &Bytes,
         came: &mut Instant,
     ) -> Result<usize> {
-        let Begun { length, waiter } = begun;
-        let (result, at) = only(waiter, "writing").await;
+        let Begun { length, waiter, channel } = begun;
+        let (mut result, mut at) = only(waiter, "writing").await;
+        let lost = channel.filter(|_| matches!(result, Err(Error::Connection(_))));
+        if let Some(lost) = &lost {
+            self.share.client.lost_channel(lost);
+        }
+        if lost.is_some() || (is_early(&result) && self.share.client.has_lost_channels()) {
+            for _ in 0..AGAIN {
+                let data = data.slice(..length as usize);
+                (result, at) =
+                    only(self.share.begin_again(self.write_request(offset, data)), "writing").await;
+                if !is_early(&result) {
+                    break;
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        }
         *came = at;
         match result {
             Ok(Response::Write(body)) if (1..=length).contains(&body.count) => Ok(body.count as usize),

@@ -75,6 +75,7 @@ mod attributes;
 pub mod blocking;
 mod breaks;
 mod change;
+mod channel;
 mod client;
 mod copy;
 mod cursor;

@@ -13,7 +13,7 @@ use std::time::Instant;
 use smb_proto::auth::Authenticator;
 use smb_proto::conn::{
     Chain, Connection, ConnectionConfig, ConnectionError, Event, Negotiated, Reply, RequestError,
-    SessionConfig, SessionError, Token,
+    SessionConfig, SessionError, SharedSession, Token,
 };
 use smb_proto::crypto::CryptoProvider;
 use smb_proto::wire::{CloseRequest, Empty, LockRequest, Request, Response, SessionFlags};
@@ -75,6 +75,8 @@ struct State {
     logins: HashMap<Token, oneshot::Sender<LoginResult>>,
     negotiated: Option<oneshot::Sender<Result<(), ConnectionError>>>,
     breaks: Arc<BreakQueue>,
+    /// The end of this connection is the end of all leases.
+    leads: bool,
     armed: Option<Instant>,
 }
 
@@ -98,21 +100,24 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Negotiates over a connected socket.
+    /// Negotiates over a connected socket. One more connection of a session has the breaks of the first.
     pub(crate) async fn establish(
         socket: TcpStream,
         config: ConnectionConfig,
         crypto: Arc<dyn CryptoProvider>,
+        breaks: Option<&Arc<BreakQueue>>,
     ) -> Result<Self, ConnectionError> {
         let machine = Connection::new(config, crypto, Instant::now())?;
         let (sender, negotiated) = oneshot::channel();
-        let breaks = Arc::new(BreakQueue::default());
+        let leads = breaks.is_none();
+        let breaks = breaks.cloned().unwrap_or_default();
         let state = State {
             machine,
             requests: HashMap::new(),
             logins: HashMap::new(),
             negotiated: Some(sender),
             breaks: breaks.clone(),
+            leads,
             armed: None,
         };
         let shared = Arc::new(Shared {
@@ -139,15 +144,43 @@ impl Link {
         authenticator: Box<dyn Authenticator>,
         config: SessionConfig,
     ) -> LoginResult {
+        self.login(|machine| machine.authenticate(Instant::now(), authenticator, config)).await
+    }
+
+    /// Becomes one more connection of a session.
+    pub(crate) async fn bind(
+        &self,
+        authenticator: Box<dyn Authenticator>,
+        shared: SharedSession,
+    ) -> LoginResult {
+        self.login(|machine| machine.bind(Instant::now(), authenticator, shared)).await
+    }
+
+    async fn login(&self, begin: impl FnOnce(&mut Connection) -> Result<Token, SessionError>) -> LoginResult {
         let receiver = {
             let mut state = self.shared.lock();
-            let token = state.machine.authenticate(Instant::now(), authenticator, config)?;
+            let token = begin(&mut state.machine)?;
             let (sender, receiver) = oneshot::channel();
             state.logins.insert(token, sender);
             self.shared.after(state);
             receiver
         };
         receiver.await.unwrap_or_else(|_| Err(ConnectionError::Closed.into()))
+    }
+
+    /// What further connections need to have part in a session.
+    pub(crate) fn share_session(&self, session_id: u64) -> Option<SharedSession> {
+        self.shared.lock().machine.share_session(session_id)
+    }
+
+    /// The trees of a session, and whether each must be encrypted.
+    pub(crate) fn trees(&self, session_id: u64) -> Vec<(u32, bool)> {
+        self.shared.lock().machine.trees(session_id)
+    }
+
+    /// Another connection of the session has connected to a tree.
+    pub(crate) fn note_tree(&self, session_id: u64, tree_id: u32, encrypt: bool) {
+        self.shared.lock().machine.note_tree(session_id, tree_id, encrypt);
     }
 
     /// Sends a chain and waits for all its replies.
@@ -354,7 +387,9 @@ impl State {
                 }
             }
             Event::Closed(error) => {
-                self.breaks.end();
+                if self.leads {
+                    self.breaks.end();
+                }
                 tracing::debug!(%error, "connection closed");
                 if let Some(sender) = self.negotiated.take() {
                     let _ = sender.send(Err(error));

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use smb_proto::NtStatus;
-use smb_proto::conn::Reply;
+use smb_proto::conn::{Chain, Reply};
 use smb_proto::fscc::{
     AllInfo, AttributeTagInfo, FileAttributes, FileTime, FullSizeInfo, file_class, from_bytes, volume_class,
 };
@@ -18,7 +18,7 @@ use crate::client::ClientInner;
 use crate::directory::Directory;
 use crate::error::{Error, Result};
 use crate::file::File;
-use crate::link::{Failure, Waiter};
+use crate::link::{Failure, Link, Waiter};
 use crate::metadata::{Metadata, Space};
 use crate::names::{path_to_wire, posix_path_to_wire};
 use crate::open::OpenOptions;
@@ -76,9 +76,20 @@ impl ShareInner {
         }
     }
 
-    /// Sends one request now; the result waits for its reply.
-    pub(crate) fn begin(&self, request: Request) -> Result<Waiter> {
-        Ok(self.client.link.begin(self.client.chain(self.tree_id, vec![request]))?)
+    /// Sends one request now, by the connection with least to do; the result waits for its reply. The connection is
+    /// told, if it is not the first.
+    pub(crate) fn begin(&self, request: Request) -> (Result<Waiter>, Option<Arc<Link>>) {
+        let chain = self.client.chain(self.tree_id, vec![request]);
+        let channel = self.client.channels.idlest(&self.client.link);
+        let link = channel.as_deref().unwrap_or(&self.client.link);
+        (link.begin(chain).map_err(Error::from), channel)
+    }
+
+    /// Sends a request again by the first connection, because another one was lost with it.
+    pub(crate) fn begin_again(&self, request: Request) -> Result<Waiter> {
+        let replay = matches!(request, Request::Write(_));
+        let chain = Chain { replay, ..self.client.chain(self.tree_id, vec![request]) };
+        Ok(self.client.link.begin(chain)?)
     }
 
     /// The same for a server that has not the credits for a chain.
@@ -226,6 +237,8 @@ impl Share {
             (tree_id, Response::TreeConnect(tree)) => (tree, tree_id),
             _ => return Err(Error::Malformed("another command's reply")),
         };
+        let encrypt = client.link.is_encrypted(client.session_id, tree_id);
+        client.channels.note_tree(client.session_id, tree_id, encrypt);
         let negotiated = client.link.negotiated()?;
         let inner = ShareInner {
             client,

@@ -98,7 +98,9 @@ impl ConnectionConfig {
         }
         let mut capabilities = Capabilities::LARGE_MTU | Capabilities::LEASING;
         if self.max_dialect >= Dialect::Smb300 {
-            capabilities |= Capabilities::DIRECTORY_LEASING | Capabilities::PERSISTENT_HANDLES;
+            capabilities |= Capabilities::DIRECTORY_LEASING
+                | Capabilities::PERSISTENT_HANDLES
+                | Capabilities::MULTI_CHANNEL;
         }
         if self.max_dialect >= Dialect::Smb300 && !self.ciphers.is_empty() {
             capabilities |= Capabilities::ENCRYPTION;

@@ -74,6 +74,9 @@ pub enum PeerIncompatible {
     /// It refuses to negotiate.
     #[error("it refused to negotiate ({0})")]
     NegotiationRefused(NtStatus),
+    /// Another server answers where one more connection to the session's was wanted.
+    #[error("another server answers at its address")]
+    AnotherServer,
 }
 
 /// Why a connection is over.

@@ -156,28 +156,34 @@ impl Outbound {
         self.starts.first().map_or(&[], |start| &self.buffer[*start..])
     }
 
+    /// Signs, if that is what the key is for, and needs no key afterwards: what hashes the message wants it signed.
+    pub(super) fn sign(&mut self) {
+        let OutboundKey::Sign(signer) = &self.key else { return };
+        let signer = signer.clone();
+        self.key = OutboundKey::None;
+        let end = self.buffer.len();
+        for (index, &start) in self.starts.iter().enumerate() {
+            let next = self.starts.get(index + 1);
+            let payload: &[u8] = if next.is_none() { &self.payload } else { &[] };
+            let message = &mut self.buffer[start..next.copied().unwrap_or(usize::MAX).min(end)];
+            let nonce = gmac_nonce(message);
+            let signature = if payload.is_empty() {
+                signer.sign(&nonce, &[message])
+            } else {
+                signer.sign(&nonce, &[message, payload])
+            };
+            message[SIGNATURE_OFFSET..SIGNATURE_OFFSET + 16].copy_from_slice(&signature);
+        }
+    }
+
     /// Signs or encrypts. The result begins with the prefix and goes out as it is.
     ///
     /// # Errors
     /// The cryptography failed, which is this machine's fault.
     pub fn seal(mut self) -> Result<SealedFrame, ConnectionError> {
+        self.sign();
         match &self.key {
-            OutboundKey::None => {}
-            OutboundKey::Sign(signer) => {
-                let end = self.buffer.len();
-                for (index, &start) in self.starts.iter().enumerate() {
-                    let next = self.starts.get(index + 1);
-                    let payload: &[u8] = if next.is_none() { &self.payload } else { &[] };
-                    let message = &mut self.buffer[start..next.copied().unwrap_or(usize::MAX).min(end)];
-                    let nonce = gmac_nonce(message);
-                    let signature = if payload.is_empty() {
-                        signer.sign(&nonce, &[message])
-                    } else {
-                        signer.sign(&nonce, &[message, payload])
-                    };
-                    message[SIGNATURE_OFFSET..SIGNATURE_OFFSET + 16].copy_from_slice(&signature);
-                }
-            }
+            OutboundKey::None | OutboundKey::Sign(_) => {}
             OutboundKey::Encrypt { cipher, nonces, nonce_len, session_id } => {
                 let nonce = nonces.next();
                 // Encryption has to write somewhere, and the payload is the caller's.

@@ -405,7 +405,11 @@ impl Connection {
         login.session_id = header.session_id;
         login.preauth.update(message);
         let token = login.authenticator.step(&body.token)?;
-        let chain = Chain::one(login.session_id, 0, self.session_setup(&login.config, token));
+        let mut request = self.session_setup(&login.config, token);
+        if login.binding.is_some() {
+            super::bound(&mut request);
+        }
+        let chain = Chain::one(login.session_id, 0, request);
         let round = self.enqueue(now, Purpose::Login, chain);
         self.logins.insert(round, login);
         self.flush_queue(now);

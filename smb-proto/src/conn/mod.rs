@@ -37,6 +37,7 @@ pub use error::{ConnectionError, PeerIncompatible, PeerMisbehaved, RequestError,
 pub use frame::{Inbound, Opened, Outbound, PREFIX_LEN, Protection, SealedFrame};
 pub use negotiation::Negotiated;
 pub use request::{Chain, Event, Reply, Token};
+pub use session::SharedSession;
 
 use crate::auth::Authenticator;
 use crate::crypto::{CryptoProvider, PreauthHash};
@@ -110,6 +111,8 @@ struct Queued {
     session_id: u64,
     tree_id: u32,
     requests: Vec<Request>,
+    channel_sequence: u16,
+    replay: bool,
 }
 
 /// A message that waits for its reply.
@@ -234,9 +237,60 @@ impl Connection {
         let chain = Chain::one(0, 0, self.session_setup(&config, token));
         let preauth = self.preauth.clone();
         let id = self.enqueue(now, Purpose::Login, chain);
-        self.logins.insert(id, Login { token: id, authenticator, config, session_id: 0, preauth });
+        let login = Login { token: id, authenticator, config, session_id: 0, preauth, binding: None };
+        self.logins.insert(id, login);
         self.flush_queue(now);
         Ok(id)
+    }
+
+    /// What other connections of a session need to have part in it; `None` where the dialect has no such thing, or the
+    /// session no key.
+    pub fn share_session(&self, session_id: u64) -> Option<SharedSession> {
+        SharedSession::of(self.negotiated.as_ref()?, session_id, self.sessions.get(&session_id)?)
+    }
+
+    /// Begins to make this one more connection of a session ([MS-SMB2] 3.2.4.2.3): its user logs in once more. As
+    /// [`Self::authenticate`] otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`]; or this connection leads to another server or has agreed on less than the session's first.
+    pub fn bind(
+        &mut self,
+        now: Instant,
+        mut authenticator: Box<dyn Authenticator>,
+        shared: SharedSession,
+    ) -> Result<Token, SessionError> {
+        if let Some(error) = &self.closed {
+            return Err(error.clone().into());
+        }
+        let Some(negotiated) = &self.negotiated else { return Err(ConnectionError::Closed.into()) };
+        shared.check(negotiated)?;
+        let config = shared.config();
+        let token = authenticator.start(&negotiated.token)?;
+        let session_id = shared.session_id();
+        let mut request = self.session_setup(&config, token);
+        bound(&mut request);
+        let id = self.enqueue(now, Purpose::Login, Chain::one(session_id, 0, request));
+        let preauth = self.preauth.clone();
+        let login = Login { token: id, authenticator, config, session_id, preauth, binding: Some(shared) };
+        self.logins.insert(id, login);
+        self.flush_queue(now);
+        Ok(id)
+    }
+
+    /// The trees of a session, and whether each must be encrypted.
+    pub fn trees(&self, session_id: u64) -> Vec<(u32, bool)> {
+        let session = self.sessions.get(&session_id);
+        session
+            .map(|session| session.trees.iter().map(|(id, encrypt)| (*id, *encrypt)).collect())
+            .unwrap_or_default()
+    }
+
+    /// Tells a further connection of a session of a tree that another one has connected to, and whether it must be encrypted.
+    pub fn note_tree(&mut self, session_id: u64, tree_id: u32, encrypt: bool) {
+        if let Some(session) = self.sessions.get_mut(&session_id) {
+            *session.trees.entry(tree_id).or_default() |= encrypt;
+        }
     }
 
     /// Sends a chain as soon as there are credits for it.
@@ -308,8 +362,8 @@ impl Connection {
         if queued.requests.is_empty() {
             return;
         }
-        let Queued { session_id, tree_id, requests, .. } = queued;
-        let chain = Chain { session_id, tree_id, requests, timeout: None };
+        let Queued { session_id, tree_id, requests, channel_sequence, replay, .. } = queued;
+        let chain = Chain { session_id, tree_id, requests, timeout: None, channel_sequence, replay };
         self.enqueue_at(at, Purpose::Housekeeping, chain, None);
     }
 
@@ -389,8 +443,9 @@ impl Connection {
             message_ids: SmallVec::new(),
         };
         self.chains.insert(token, waiting);
-        let Chain { session_id, tree_id, requests, .. } = chain;
-        self.queue.insert(at, Queued { token, session_id, tree_id, requests });
+        let Chain { session_id, tree_id, requests, channel_sequence, replay, .. } = chain;
+        let queued = Queued { token, session_id, tree_id, requests, channel_sequence, replay };
+        self.queue.insert(at, queued);
         token
     }
 
@@ -441,7 +496,7 @@ impl Connection {
     }
 
     fn transmit(&mut self, now: Instant, queued: Queued) {
-        let Queued { token, session_id, tree_id, requests } = queued;
+        let Queued { token, session_id, tree_id, requests, channel_sequence, replay } = queued;
         let login = matches!(self.chains.get(&token).map(|waiting| &waiting.purpose), Some(Purpose::Login));
         if session_id != 0 && !login && !self.sessions.contains_key(&session_id) {
             // The session ended while the chain waited: it must not go out without the session's protection.
@@ -451,10 +506,16 @@ impl Connection {
         let session = self.sessions.get(&session_id);
         let must_sign = matches!(waiting.purpose, Purpose::Validate { .. })
             || requests.iter().any(|r| matches!(r, Request::TreeConnect(_)));
-        let key =
-            session.map_or(OutboundKey::None, |session| session.outbound(session_id, tree_id, must_sign));
+        let binding = self.logins.get(&token).filter(|_| login).and_then(|login| login.binding.as_ref());
+        let key = match (session, binding) {
+            (Some(session), _) => session.outbound(session_id, tree_id, must_sign),
+            (None, Some(shared)) => shared.binding_key(),
+            (None, None) => OutboundKey::None,
+        };
         let mut outbound = Outbound::new(key, self.spare.pop().unwrap_or_default());
-        let (signed, encrypted) = (outbound.signs(), outbound.encrypts());
+        // The last answer to a login proves itself with the key that only then exists: see `Login::complete`.
+        let (signed, encrypted) = (outbound.signs() && !login, outbound.encrypts());
+        let new = self.negotiated.as_ref().is_some_and(|agreed| agreed.dialect >= Dialect::Smb300);
         for (index, request) in requests.iter().enumerate() {
             let charge = self.credits.charge(request);
             let (message_id, wanted) = self.credits.take(charge);
@@ -464,6 +525,10 @@ impl Connection {
             header.credits = wanted;
             header.session_id = session_id;
             header.route = Route::Sync { tree_id };
+            if new {
+                header.status = u32::from(channel_sequence);
+                header.flags.set(HeaderFlags::REPLAY_OPERATION, replay);
+            }
             if index > 0 {
                 header.flags |= HeaderFlags::RELATED_OPERATIONS;
                 outbound.chain();
@@ -489,6 +554,7 @@ impl Connection {
         match waiting.purpose {
             Purpose::Negotiate => self.preauth.update(outbound.message()),
             Purpose::Login => {
+                outbound.sign();
                 if let Some(login) = self.logins.get_mut(&token) {
                     login.preauth.update(outbound.message());
                 }
@@ -552,5 +618,12 @@ impl Connection {
         old && !self.validated
             && self.config.max_dialect >= Dialect::Smb300
             && self.sessions.get(&session_id).is_some_and(Session::has_key)
+    }
+}
+
+/// Makes a SESSION_SETUP one for a further connection.
+fn bound(request: &mut Request) {
+    if let Request::SessionSetup(setup) = request {
+        setup.flags |= SessionSetupFlags::BINDING;
     }
 }

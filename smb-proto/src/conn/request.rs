@@ -22,12 +22,24 @@ pub struct Chain {
     pub requests: Vec<Request>,
     /// Give up after this time; the silence limits of the connection hold besides.
     pub timeout: Option<Duration>,
+    /// How often the session has lost one of its connections; the server refuses what was sent before a loss and
+    /// comes after it ([MS-SMB2] 3.2.4.1.1). Only dialects 3.x say it.
+    pub channel_sequence: u16,
+    /// It was sent before, on a connection that was lost, and may have been carried out.
+    pub replay: bool,
 }
 
 impl Chain {
     /// A single request.
     pub fn one(session_id: u64, tree_id: u32, request: Request) -> Self {
-        Self { session_id, tree_id, requests: vec![request], timeout: None }
+        Self {
+            session_id,
+            tree_id,
+            requests: vec![request],
+            timeout: None,
+            channel_sequence: 0,
+            replay: false,
+        }
     }
 
     /// What gives back the ranges that the chain locks, if it locks any.

@@ -1,12 +1,13 @@
 //! Sessions of a connection: the login in progress, then the keys ([MS-SMB2] 3.2.5.3, 3.2.1.3).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::config::SessionConfig;
-use super::error::{ConnectionError, PeerMisbehaved, SessionError};
+use super::error::{ConnectionError, PeerIncompatible, PeerMisbehaved, SessionError};
 use super::frame::{NonceCounter, OutboundKey, Protection, verify_shared};
 use super::negotiation::Negotiated;
 use super::request::Token;
@@ -23,6 +24,27 @@ pub(super) struct Login {
     pub(super) session_id: u64,
     /// 3.1.1: the connection's hash, continued with this login's messages.
     pub(super) preauth: PreauthHash,
+    /// The session that this connection is to have part in, if it is not to have one of its own.
+    pub(super) binding: Option<SharedSession>,
+}
+
+/// What the connections of one session have in common.
+#[derive(Clone)]
+pub struct SharedSession {
+    session_id: u64,
+    negotiated: Negotiated,
+    flags: SessionFlags,
+    signer: Arc<dyn MessageSigner>,
+    encryption: Option<Encryption>,
+    sign: bool,
+    encrypt: bool,
+    trees: HashMap<u32, bool>,
+}
+
+impl fmt::Debug for SharedSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSession").field("session_id", &self.session_id).finish_non_exhaustive()
+    }
 }
 
 /// What protects one session's messages on one connection.
@@ -39,6 +61,7 @@ pub(super) struct Session {
     pub(super) trees: HashMap<u32, bool>,
 }
 
+#[derive(Clone)]
 struct Encryption {
     outgoing: Arc<dyn MessageCipher>,
     incoming: Arc<dyn MessageCipher>,
@@ -61,15 +84,25 @@ impl Login {
         if flags.intersects(SessionFlags::IS_GUEST | SessionFlags::IS_NULL)
             || self.authenticator.is_anonymous()
         {
+            if self.binding.is_some() {
+                return Err(SessionError::OnlyGuest);
+            }
             return self.keyless(flags);
         }
         let key = self.authenticator.session_key().ok_or(SessionError::OnlyGuest)?;
-        let session = self.keyed(negotiated, crypto, flags, key)?;
+        let mut session = self.keyed(negotiated, crypto, flags, key)?;
+        if let Some(shared) = &self.binding {
+            // Signatures are each connection's own, all else is the session's.
+            session.flags = shared.flags;
+            session.encryption.clone_from(&shared.encryption);
+            session.encrypt = shared.encrypt;
+            session.trees.clone_from(&shared.trees);
+        }
         let signed = header.flags.contains(HeaderFlags::SIGNED);
         match &session.signer {
             Some(signer) if signed => verify_shared(&**signer, message)?,
             // 3.1.1 always signs it: this signature is what proves the preauthentication hash.
-            _ if negotiated.dialect == Dialect::Smb311 || self.config.sign => {
+            _ if negotiated.dialect == Dialect::Smb311 || self.config.sign || self.binding.is_some() => {
                 return Err(ConnectionError::from(PeerMisbehaved::Unprotected("signed")).into());
             }
             _ => {}
@@ -131,6 +164,52 @@ impl Login {
             encrypt,
             trees: HashMap::new(),
         })
+    }
+}
+
+impl SharedSession {
+    pub(super) fn of(negotiated: &Negotiated, session_id: u64, session: &Session) -> Option<Self> {
+        if negotiated.dialect < Dialect::Smb300 {
+            return None;
+        }
+        Some(Self {
+            session_id,
+            negotiated: negotiated.clone(),
+            flags: session.flags,
+            signer: session.signer.clone()?,
+            encryption: session.encryption.clone(),
+            sign: session.sign,
+            encrypt: session.encrypt,
+            trees: session.trees.clone(),
+        })
+    }
+
+    pub(super) const fn session_id(&self) -> u64 {
+        self.session_id
+    }
+
+    pub(super) const fn config(&self) -> SessionConfig {
+        SessionConfig { sign: self.sign, encrypt: self.encrypt, allow_guest: false, previous_session_id: 0 }
+    }
+
+    /// What signs the requests of a login that is to join: the session's key, as its first connection has it.
+    pub(super) fn binding_key(&self) -> OutboundKey {
+        OutboundKey::Sign(self.signer.clone())
+    }
+
+    /// Whether a connection has agreed on the same with the same server. The first was validated; this one need not be
+    /// if it is no different.
+    pub(super) fn check(&self, negotiated: &Negotiated) -> Result<(), ConnectionError> {
+        let first = &self.negotiated;
+        if negotiated.server_guid != first.server_guid {
+            return Err(PeerIncompatible::AnotherServer.into());
+        }
+        if (negotiated.dialect, negotiated.cipher, negotiated.signing)
+            != (first.dialect, first.cipher, first.signing)
+        {
+            return Err(PeerMisbehaved::Downgrade.into());
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod changes;
+mod channels;
 mod concurrency;
 mod content;
 mod copy;

@@ -260,8 +260,14 @@ fn message_ids_advance_by_the_charge() {
 fn a_chain_is_answered_as_one() {
     let mut pair = Pair::ready(Script::default(), false);
     let close = Request::Close(CloseRequest { query_attributes: false, file_id: FileId::RELATED });
-    let chain =
-        Chain { session_id: SESSION_ID, tree_id: TREE_ID, requests: vec![create(), close], timeout: None };
+    let chain = Chain {
+        session_id: SESSION_ID,
+        tree_id: TREE_ID,
+        requests: vec![create(), close],
+        timeout: None,
+        channel_sequence: 0,
+        replay: false,
+    };
     pair.client.send(pair.now, chain).unwrap();
     let frames: Vec<_> = std::iter::from_fn(|| pair.client.poll_transmit()).collect();
     assert_eq!(frames.len(), 1);

@@ -175,7 +175,14 @@ impl Life {
             _ => vec![read(9)],
         };
         let timeout = self.random.chance(30).then(|| Duration::from_millis(self.random.below(6000)));
-        let chain = Chain { session_id: SESSION_ID, tree_id: TREE_ID, requests, timeout };
+        let chain = Chain {
+            session_id: SESSION_ID,
+            tree_id: TREE_ID,
+            requests,
+            timeout,
+            channel_sequence: 0,
+            replay: false,
+        };
         if let Ok(token) = self.pair.client.send(self.pair.now, chain) {
             assert_eq!(self.tokens.insert(token, Fate::Waiting), None, "a token given out twice");
         }

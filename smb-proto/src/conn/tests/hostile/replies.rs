@@ -44,7 +44,14 @@ fn query(file_id: FileId) -> Request {
 }
 
 fn chain(requests: Vec<Request>) -> Chain {
-    Chain { session_id: SESSION_ID, tree_id: TREE_ID, requests, timeout: Some(Duration::from_secs(3)) }
+    Chain {
+        session_id: SESSION_ID,
+        tree_id: TREE_ID,
+        requests,
+        timeout: Some(Duration::from_secs(3)),
+        channel_sequence: 0,
+        replay: false,
+    }
 }
 
 /// What the client sends to end what nobody waits for.

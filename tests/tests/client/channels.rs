@@ -1,0 +1,144 @@
+//! Several connections of one session.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use sharefs_tests::{Samba, SambaBuilder, free_address, sha256};
+use smb_client::{Client, ConnectOptions, OpenOptions};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+/// Passes connections on, and cuts any one of them.
+struct Switchboard {
+    address: SocketAddr,
+    lines: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+impl Switchboard {
+    async fn before(samba: &Samba) -> Self {
+        let (address, server) = (free_address(), samba.socket());
+        let listener = TcpListener::bind(address).await.expect("a free address");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = lines.clone();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let line = tokio::spawn(async move {
+                    let mut upstream = TcpStream::connect(server).await.expect("the server listens");
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+                });
+                kept.lock().expect("no panic").push(line.abort_handle());
+            }
+        });
+        Self { address, lines }
+    }
+
+    /// Cuts the connection that was made as that one; how many there have been.
+    fn cut(&self, which: usize) -> usize {
+        let lines = self.lines.lock().expect("no panic");
+        lines[which].abort();
+        lines.len()
+    }
+
+    fn options(&self, samba: &Samba) -> ConnectOptions {
+        samba.options().address(self.address.ip()).port(self.address.port()).channels(4)
+    }
+}
+
+fn several(builder: SambaBuilder) -> Samba {
+    builder.global("server multi channel support", "yes").start()
+}
+
+async fn connected(options: &ConnectOptions) -> Client {
+    let client = Client::connect(options).await.expect("a connection");
+    until(&client, 4).await;
+    client
+}
+
+async fn until(client: &Client, channels: usize) {
+    let all = async {
+        while client.channels() < channels {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all).await.expect("the further connections");
+}
+
+/// Writes and reads back, in pieces at any time; `meanwhile` is told how far it is, in percent.
+async fn round_trip(client: &Client, meanwhile: impl Fn(usize)) {
+    const PIECES: usize = 200;
+    const PIECE: usize = 256 << 10;
+    let share = client.share("data").await.expect("the share");
+    let file = share.open("file", &OpenOptions::write()).await.expect("open");
+    let content: Vec<u8> = (0..PIECES * PIECE).map(|at| (at / 7 % 251) as u8).collect();
+    let content = Bytes::from(content);
+    let done = |at: usize| meanwhile(at * 50 / PIECES);
+    let write = |at: usize| {
+        let (file, data) = (&file, content.slice(at * PIECE..(at + 1) * PIECE));
+        async move { file.write_at((at * PIECE) as u64, data).await.map(|()| at) }
+    };
+    let mut writes = stream::iter(0..PIECES).map(write).buffer_unordered(16);
+    let mut count = 0;
+    while let Some(written) = writes.next().await {
+        written.expect("written");
+        count += 1;
+        done(count);
+    }
+    let read = |at: usize| {
+        let file = &file;
+        async move { file.read_at((at * PIECE) as u64, PIECE as u32).await }
+    };
+    let mut reads = stream::iter(0..PIECES).map(read).buffered(16);
+    let mut back = Vec::new();
+    while let Some(read) = reads.next().await {
+        back.extend_from_slice(&read.expect("read"));
+        done(PIECES + back.len() / PIECE);
+    }
+    assert_eq!(sha256(&back), sha256(&content));
+    file.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_has_several_connections() {
+    for builder in [Samba::builder(), Samba::builder().newer()] {
+        for encrypt in [false, true] {
+            let samba = several(builder.clone());
+            let client = connected(&samba.options().channels(4).encrypt(encrypt)).await;
+            round_trip(&client, |_| {}).await;
+            assert_eq!(client.channels(), 4);
+            client.logoff().await.expect("logged off");
+        }
+    }
+}
+
+/// The loss of one of them is no error, and it is replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_lost_is_replaced() {
+    let samba = several(Samba::builder());
+    let board = Switchboard::before(&samba).await;
+    let client = connected(&board.options(&samba)).await;
+    let cuts = Mutex::new(0);
+    let cut_at = |percent: usize| {
+        let mut cuts = cuts.lock().expect("no panic");
+        if percent >= [10, 30, 60, usize::MAX][*cuts] {
+            *cuts += 1;
+            board.cut(*cuts);
+        }
+    };
+    round_trip(&client, cut_at).await;
+    assert_eq!(*cuts.lock().expect("no panic"), 3);
+    until(&client, 4).await;
+    round_trip(&client, |_| {}).await;
+}
+
+/// Without the capability there is one, whatever was asked for.
+#[tokio::test]
+async fn a_server_that_has_one_has_one() {
+    let samba = Samba::builder().global("server multi channel support", "no").start();
+    let client = Client::connect(&samba.options().channels(4)).await.expect("a connection");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(client.channels(), 1);
+    client.share("data").await.expect("the share").write("file", "content").await.expect("written");
+}
