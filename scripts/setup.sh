@@ -36,6 +36,9 @@ test_programs=(
     fio:fio
     stress-ng:stress-ng
     dbench:dbench
+    dbus-run-session:dbus-daemon
+    gnome-keyring-daemon:gnome-keyring
+    secret-tool:libsecret-tools
 )
 
 say() { printf '%s\n' "setup: $*"; }

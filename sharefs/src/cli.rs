@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use smb_client::{Client, ConnectOptions, Credentials, FileTime, Manner, Share, snapshot_time};
+use smb_client::{Client, ConnectOptions, FileTime, Manner, Share, snapshot_time};
 use tracing_subscriber::EnvFilter;
 
-use crate::connect::{Explain, connect, connect_options};
+use crate::connect::{Explain, connect, connect_found, connect_options, log_in};
+use crate::credentials::{Ask, Found};
 use crate::files::Place;
 use crate::options::{RawOptions, arguments};
 use crate::remove::Removal;
@@ -44,7 +45,7 @@ fn command() -> Command {
     let path = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).value_name(value).required(true).value_parser(clap::value_parser!(PathBuf)).help(help)
     };
-    let mut command = Command::new("sharefs")
+    let command = Command::new("sharefs")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Mount SMB shares (Azure Files, Samba, Windows) without root, signed or encrypted")
         .subcommand_required(true)
@@ -57,25 +58,32 @@ fn command() -> Command {
                 .action(ArgAction::Count)
                 .help("Say more; twice for debugging (or set SHAREFS_LOG)"),
         );
-    if cfg!(target_os = "linux") {
-        command = command
-            .subcommand(
-                Command::new("mount")
-                    .about("Mount a share in a folder")
-                    .args(arguments(true))
-                    .arg(switch("foreground", 'f', "Stay in the foreground"))
-                    .arg(Arg::new("daemon").long("internal-daemon").hide(true).action(ArgAction::SetTrue))
-                    .arg(source())
-                    .arg(path("dir", "DIR", "The folder")),
-            )
-            .subcommand(
-                Command::new("umount")
-                    .about("Unmount a folder")
-                    .arg(switch("lazy", 'l', "Detach now, finish when nobody uses it any more"))
-                    .arg(path("dir", "DIR", "The folder")),
-            )
-            .subcommand(Command::new("status").about("Show this user's mounts").arg(json()));
-    }
+    #[cfg(target_os = "linux")]
+    let command = command
+        .subcommand(
+            Command::new("mount")
+                .about("Mount a share in a folder")
+                .args(arguments(true))
+                .args(crate::mount::arguments())
+                .arg(source().required(false))
+                .arg(path("dir", "DIR", "The folder").required(false)),
+        )
+        .subcommand(
+            Command::new("umount")
+                .about("Unmount a folder")
+                .arg(switch("lazy", 'l', "Detach now, finish when nobody uses it any more"))
+                .arg(switch("all", 'a', "All of this user's mounts").conflicts_with("dir"))
+                .arg(path("dir", "DIR", "The folder").required(false).required_unless_present("all")),
+        )
+        .subcommand(Command::new("list").about("Show mounts and what is remembered of them").arg(json()))
+        .subcommand(
+            Command::new("forget")
+                .about("Do not bring a mount back any more")
+                .arg(Arg::new("mount").value_name("DIR").required(true).help("Its folder, or its source")),
+        )
+        .subcommand(Command::new("status").about("Show this user's mounts").arg(json()))
+        .subcommand(crate::cred::command())
+        .subcommand(crate::fstab::command());
     command
         .subcommand(
             remote("ls", "List a directory")
@@ -165,6 +173,13 @@ fn command() -> Command {
 
 /// Parses the arguments, does what they say, and tells by the exit code.
 pub(crate) fn run() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    {
+        crate::process::leave_no_core();
+        if let Some(arguments) = crate::helper::called() {
+            return report(crate::helper::run(&arguments), true);
+        }
+    }
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -174,14 +189,15 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     log_to_stderr(matches.get_count("verbose"));
-    match dispatch(&matches) {
-        Ok(code) => code,
-        Err(error) => {
-            tell(&format!("sharefs: {}", complaint(&error)));
-            let mounting = matches.subcommand_name() == Some("mount") && !error.is::<Usage>();
-            if mounting { MOUNT_FAILURE.into() } else { USAGE.into() }
-        }
-    }
+    report(dispatch(&matches), matches.subcommand_name() == Some("mount"))
+}
+
+/// Tells by the exit code, and on the terminal what went wrong.
+fn report(result: Result<ExitCode>, mounting: bool) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        tell(&format!("sharefs: {}", complaint(&error)));
+        if mounting && !error.is::<Usage>() { MOUNT_FAILURE.into() } else { USAGE.into() }
+    })
 }
 
 /// The command line cannot be understood.
@@ -196,11 +212,11 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-fn usage(error: anyhow::Error) -> anyhow::Error {
+pub(crate) fn usage(error: anyhow::Error) -> anyhow::Error {
     Usage(format!("{error:#}")).into()
 }
 
-fn log_to_stderr(verbose: u8) {
+pub(crate) fn log_to_stderr(verbose: u8) {
     let default = match verbose {
         0 => "warn",
         1 => "info",
@@ -223,7 +239,17 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
         #[cfg(target_os = "linux")]
         Some(("umount", matches)) => crate::mount::unmount(matches),
         #[cfg(target_os = "linux")]
-        Some(("status", matches)) => crate::status::run(matches.get_flag("json")),
+        Some(("status", matches)) => {
+            crate::status::run(matches.get_flag("json"), matches.get_count("verbose") > 0)
+        }
+        #[cfg(target_os = "linux")]
+        Some(("list", matches)) => crate::list::run(matches.get_flag("json")),
+        #[cfg(target_os = "linux")]
+        Some(("fstab", matches)) => crate::fstab::run(matches),
+        #[cfg(target_os = "linux")]
+        Some(("forget", matches)) => crate::bring::forget(matches),
+        #[cfg(target_os = "linux")]
+        Some(("cred", matches)) => crate::cred::run(matches),
         Some((name, matches)) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
@@ -236,38 +262,44 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
 }
 
 /// The value of a required argument.
-fn text<'a>(matches: &'a ArgMatches, name: &str) -> Result<&'a str> {
+pub(crate) fn text<'a>(matches: &'a ArgMatches, name: &str) -> Result<&'a str> {
     matches.get_one::<String>(name).map(String::as_str).with_context(|| format!("{name} is missing"))
 }
 
-/// A source with the options that the same command line gives.
-pub(crate) fn source_and_options(matches: &ArgMatches) -> Result<(Source, RawOptions, Credentials)> {
-    with_options(Source::parse(text(matches, "source")?).map_err(usage)?, matches)
-}
-
-fn with_options(source: Source, matches: &ArgMatches) -> Result<(Source, RawOptions, Credentials)> {
+/// The options of a command line, on which no password is to be seen any more.
+pub(crate) fn options(matches: &ArgMatches) -> Result<RawOptions> {
     let options = RawOptions::from_matches(matches).map_err(usage)?;
     #[cfg(target_os = "linux")]
-    if let Some(password) = &options.password {
+    for password in options.password.iter().chain(&options.second) {
         crate::process::hide_argument(password);
     }
-    let credentials = crate::credentials::find(&source, &options, matches.get_flag("password-stdin"))?;
-    Ok((source, options, credentials))
+    Ok(options)
+}
+
+fn with_credentials(source: Source, matches: &ArgMatches) -> Result<(Source, RawOptions, Found)> {
+    let options = options(matches)?;
+    let found = crate::credentials::find(&source, &options, Ask::with(matches.get_flag("password-stdin")))?;
+    tracing::info!("the password for {} is {}", source.host, found.origin);
+    Ok((source, options, found))
 }
 
 async fn remote(name: &str, matches: &ArgMatches) -> Result<()> {
     if name == "shares" {
         let source = Source::parse_server(text(matches, "source")?).map_err(usage)?;
-        let (source, options, credentials) = with_options(source, matches)?;
-        let connect_options = connect_options(&source, &options, credentials);
-        return crate::shares::shares(&source, &connect_options, matches.get_flag("json")).await;
+        let (source, options, found) = with_credentials(source, matches)?;
+        let mut connect_options = connect_options(&source, &options, found.credentials);
+        let client = log_in(&source, &mut connect_options, found.second).await?;
+        let result = crate::shares::shares(&source, &client, matches.get_flag("json")).await;
+        log_off(client).await;
+        return result;
     }
-    let (source, options, credentials) = source_and_options(matches)?;
+    let source = Source::parse(text(matches, "source")?).map_err(usage)?;
+    let (source, options, found) = with_credentials(source, matches)?;
     // Before anything is asked of the server: what cannot be meant is refused at once.
     let paths = paths(&source, matches).map_err(usage)?;
     let transfer_options = TransferOptions::from_matches(matches).map_err(usage)?;
-    let connect_options = connect_options(&source, &options, credentials);
-    let (client, share) = connect(&source, &connect_options).await?;
+    let mut connect_options = connect_options(&source, &options, found.credentials);
+    let (client, share) = connect_found(&source, &mut connect_options, found.second).await?;
     if let Some(time) = matches.try_get_one::<FileTime>("earlier").ok().flatten() {
         share.in_manner(Manner { snapshot: Some(*time), ..Manner::default() });
     }
@@ -307,10 +339,15 @@ async fn remote(name: &str, matches: &ArgMatches) -> Result<()> {
         _ => bail!("unknown command {name}"),
     };
     drop(share);
+    log_off(client).await;
+    result
+}
+
+/// The server is told that it is over; whether it hears is no matter.
+pub(crate) async fn log_off(client: Client) {
     if let Err(error) = client.logoff().await {
         tracing::debug!(%error, "logging off");
     }
-    result
 }
 
 async fn cp(
@@ -341,7 +378,7 @@ async fn cp(
             connect_from.credentials.clone()
         } else {
             let options = RawOptions { username: None, ..options.clone() };
-            crate::credentials::find(&target, &options, false)?
+            crate::credentials::find(&target, &options, Ask::Terminal)?.credentials
         };
         let other_host = !target.host.eq_ignore_ascii_case(&source.host);
         let options = RawOptions { ip: options.ip.filter(|_| !other_host), ..options.clone() };

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use smb_client::{Client, ConnectOptions, Credentials, Error, NtStatus, SessionError, Share};
 
+use crate::credentials::is_azure;
 use crate::options::RawOptions;
 use crate::show::printable;
 use crate::source::Source;
@@ -31,14 +32,55 @@ pub(crate) fn connect_options(
     connect
 }
 
+/// Logs in with the credentials that were found, and where these are refused with the second ones, which then stand
+/// in the options.
+pub(crate) async fn log_in(
+    source: &Source,
+    options: &mut ConnectOptions,
+    second: Option<Credentials>,
+) -> Result<Client> {
+    let error = match Client::connect(options).await {
+        Ok(client) => return Ok(client),
+        Err(error) => error,
+    };
+    if let Some(second) = second.filter(|_| is_wrong_password(&error)) {
+        let mut others = options.clone();
+        others.credentials = second;
+        if let Ok(client) = Client::connect(&others).await {
+            tracing::warn!("{} refuses the first password and takes the second", source.host);
+            *options = others;
+            return Ok(client);
+        }
+    }
+    Err(explain(source, error))
+}
+
+fn is_wrong_password(error: &Error) -> bool {
+    use NtStatus as Status;
+    matches!(error, Error::Session(SessionError::Refused(Status::LOGON_FAILURE | Status::WRONG_PASSWORD)))
+}
+
+/// The same, and connects to the share.
+pub(crate) async fn connect_found(
+    source: &Source,
+    options: &mut ConnectOptions,
+    second: Option<Credentials>,
+) -> Result<(Client, Share)> {
+    let client = log_in(source, options, second).await?;
+    let share = share(source, &client).await?;
+    Ok((client, share))
+}
+
 /// Logs in and connects to the share.
 pub(crate) async fn connect(source: &Source, options: &ConnectOptions) -> Result<(Client, Share)> {
     let client = Client::connect(options).await.map_err(|error| explain(source, error))?;
-    let share = client
-        .share(&source.share)
-        .await
-        .map_err(|error| explain(source, error).context(printable(&source.to_string())))?;
+    let share = share(source, &client).await?;
     Ok((client, share))
+}
+
+async fn share(source: &Source, client: &Client) -> Result<Share> {
+    let share = client.share(&source.share).await;
+    share.map_err(|error| explain(source, error).context(printable(&source.to_string())))
 }
 
 /// An error with what to do about it.
@@ -51,7 +93,7 @@ pub(crate) fn explain(source: &Source, error: Error) -> anyhow::Error {
 }
 
 fn advice(source: &Source, error: &Error) -> Option<String> {
-    let azure = source.host.to_ascii_lowercase().contains(".file.core.");
+    let azure = is_azure(&source.host);
     Some(match error {
         Error::Connect { .. } | Error::ConnectTimeout { .. } => format!(
             "Is {} the right server, is it up, and does the network let TCP port 445 (or -o port=) through?",

@@ -2,16 +2,30 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod bring;
 mod cli;
 mod connect;
+#[cfg(target_os = "linux")]
+mod cred;
 mod credentials;
 mod files;
+#[cfg(target_os = "linux")]
+mod fstab;
+#[cfg(target_os = "linux")]
+mod helper;
 mod lanes;
+#[cfg(target_os = "linux")]
+mod list;
 #[cfg(target_os = "linux")]
 mod mount;
 mod options;
 #[cfg(target_os = "linux")]
+mod private;
+#[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
+mod remembered;
 mod remove;
 mod shares;
 mod show;
@@ -19,7 +33,11 @@ mod signals;
 mod snapshots;
 mod source;
 #[cfg(target_os = "linux")]
+mod startup;
+#[cfg(target_os = "linux")]
 mod status;
+#[cfg(target_os = "linux")]
+mod store;
 mod transfer;
 mod watch;
 

@@ -7,31 +7,34 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::ArgMatches;
+use clap::{Arg, ArgAction, ArgMatches};
 use fs_core::{
-    CacheMode, Filesystem, HowToConnect, Lasting, LineState, MountOptions, Patience, SmbDial, SmbOptions,
-    Symlinks,
+    CacheMode, Cause, Filesystem, HowToConnect, Lasting, LineState, MountOptions, Patience, SmbDial,
+    SmbOptions, Symlinks,
 };
 use fs_fuse::{FuseOptions, Mounted};
 use serde::{Deserialize, Serialize};
 use smb_client::wire::Dialect;
-use smb_client::{Credentials, SessionInfo, Share};
+use smb_client::{SessionInfo, Share};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::cli::{MOUNT_FAILURE, source_and_options};
+use crate::bring::{self, Wanted};
+use crate::cli::{MOUNT_FAILURE, options, text, usage};
 use crate::connect::{Explain, connect_options, explain};
+use crate::credentials::{Ask, Lookup};
 use crate::options::{MountFlags, RawOptions};
-use crate::show::printable;
+use crate::show::{complaint, printable, tell};
 use crate::source::Source;
-use crate::status::{MountRecord, log_file, now, start_of};
+use crate::status::{self, MountRecord, log_file, now, start_of};
 
 /// How long programs wait for a server that is away, with `soft`.
 const SOFT_FOR: Duration = Duration::from_secs(60);
@@ -49,7 +52,7 @@ struct Plan {
     share: String,
     path: String,
     dir: PathBuf,
-    login: Option<Login>,
+    lookup: Lookup,
     port: Option<u16>,
     ip: Option<IpAddr>,
     dialects: Option<(u16, u16)>,
@@ -59,27 +62,14 @@ struct Plan {
     flags: MountFlags,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Login {
-    user: String,
-    domain: String,
-    password: Zeroizing<String>,
-}
-
 impl Plan {
-    fn new(source: Source, options: RawOptions, credentials: Credentials, dir: PathBuf) -> Self {
-        let login = match credentials {
-            Credentials::Password { user, domain, password } => {
-                Some(Login { user, domain, password: Zeroizing::new(password.expose().to_owned()) })
-            }
-            Credentials::Anonymous => None,
-        };
+    fn new(source: Source, options: RawOptions, lookup: Lookup, dir: PathBuf) -> Self {
         Self {
             host: source.host,
             share: source.share,
             path: source.path,
             dir,
-            login,
+            lookup,
             port: options.port.or(source.port),
             ip: options.ip,
             dialects: options.dialects.map(|(oldest, newest)| (oldest as u16, newest as u16)),
@@ -114,25 +104,26 @@ impl Plan {
             ..RawOptions::default()
         }
     }
+}
 
-    fn credentials(&self) -> Credentials {
-        match &self.login {
-            Some(login) => Credentials::Password {
-                user: login.user.clone(),
-                domain: login.domain.clone(),
-                password: login.password.to_string().into(),
-            },
-            None => Credentials::Anonymous,
-        }
-    }
-
-    fn user(&self) -> String {
-        match &self.login {
-            Some(Login { user, domain, .. }) if domain.is_empty() => user.clone(),
-            Some(Login { user, domain, .. }) => format!("{domain}\\{user}"),
-            None => "(nobody)".into(),
-        }
-    }
+/// What `sharefs mount` takes beside the options.
+pub(crate) fn arguments() -> Vec<Arg> {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    vec![
+        switch("foreground", "Stay in the foreground").short('f').conflicts_with_all(["persist", "ensure"]),
+        switch("persist", "Remember the mount, and have it come back: see sharefs list and forget"),
+        switch("ensure", "Succeed if it is mounted and well; mount again what is dead"),
+        switch("all", "Mount all that is remembered").conflicts_with_all(["source", "persist", "ensure"]),
+        Arg::new("wait")
+            .long("wait")
+            .value_name("SECONDS")
+            .default_value("0")
+            .value_parser(clap::value_parser!(u32))
+            .help("With --all: how long to try again what fails"),
+        switch("daemon", "").long("internal-daemon").hide(true),
+    ]
 }
 
 /// `sharefs mount`
@@ -140,28 +131,55 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode> {
     if matches.get_flag("daemon") {
         return Ok(daemon());
     }
-    let dir: &PathBuf = matches.get_one("dir").context("the folder is missing")?;
+    if matches.get_flag("all") {
+        let seconds = matches.get_one::<u32>("wait").copied().unwrap_or_default();
+        return bring::all(Duration::from_secs(seconds.into()));
+    }
+    let ask = Ask::with(matches.get_flag("password-stdin"));
+    let Some(dir) = matches.get_one::<PathBuf>("dir") else {
+        let named = matches.get_one::<String>("source").filter(|named| Source::parse(named).is_err());
+        let dir = named.ok_or_else(|| usage(anyhow!("where is it to be mounted? Give SOURCE and DIR")))?;
+        bring::ensure(&Wanted::remembered(Path::new(dir), ask)?)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let source = Source::parse(text(matches, "source")?).map_err(usage)?;
+    let wanted = Wanted { source, options: options(matches)?, dir: dir.clone(), ask };
+    if matches.get_flag("persist") {
+        let words = RawOptions::words(matches).map_err(usage)?;
+        bring::persist(&wanted, words, matches.get_flag("ensure"))?;
+    } else if matches.get_flag("ensure") {
+        bring::ensure(&wanted)?;
+    } else {
+        mount(&wanted, Wanted::find, matches.get_flag("foreground"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Mounts with the credentials that `find` finds.
+pub(crate) fn mount(
+    wanted: &Wanted,
+    find: impl FnOnce(&Wanted) -> Result<Lookup>,
+    foreground: bool,
+) -> Result<()> {
     // Before a password is asked for.
-    if fs_fuse::clear_dead(dir)? {
+    if fs_fuse::clear_dead(&wanted.dir)? {
         tracing::info!("took away the mount of a process that has died");
     }
-    fs_fuse::check(dir, &FuseOptions::default())?;
-    let (source, options, credentials) = source_and_options(matches)?;
-    let dir = dir.canonicalize().with_context(|| format!("cannot use {}", dir.display()))?;
-    let plan = Plan::new(source, options, credentials, dir);
-    if matches.get_flag("foreground") {
-        serve(&plan, true, || Ok(()))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    start_daemon(&plan)
+    fs_fuse::check(&wanted.dir, &FuseOptions::default())?;
+    let lookup = find(wanted)?;
+    let dir = wanted.dir.canonicalize().with_context(|| format!("cannot use {}", wanted.dir.display()))?;
+    let plan = Plan::new(wanted.source.clone(), wanted.options.clone(), lookup, dir);
+    if foreground { serve(&plan, true, || Ok(())) } else { start_daemon(&plan) }
 }
 
 /// Starts the serving process and waits for its word.
-fn start_daemon(plan: &Plan) -> Result<ExitCode> {
+fn start_daemon(plan: &Plan) -> Result<()> {
     let log = log_file(&plan.dir)?;
     let stderr = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let program = std::env::current_exe().context("cannot find this program's file")?;
     let mut child = Command::new(program)
+        // It may have been called by a helper's name.
+        .arg0("sharefs")
         .args(["mount", "--internal-daemon", "--"])
         .arg(plan.source().to_string())
         .arg(&plan.dir)
@@ -187,14 +205,13 @@ fn start_daemon(plan: &Plan) -> Result<ExitCode> {
         pipe.read_to_string(&mut said).context("cannot hear the serving process")?;
     }
     if said.trim() == READY {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     let status = child.wait()?;
     if said.is_empty() {
         bail!("the serving process ended unexpectedly ({status}); see {}", log.display());
     }
-    eprintln!("sharefs: {}", said.trim_end());
-    Ok(MOUNT_FAILURE.into())
+    bail!("{}", said.trim_end())
 }
 
 /// The serving process: the plan comes through standard input, the word goes to standard output.
@@ -244,6 +261,8 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let source = plan.source();
+        let found = plan.lookup.find()?;
+        let (user, origin) = (found.user(), found.origin);
         let smb = SmbOptions {
             mfsymlinks: plan.flags.mfsymlinks,
             sfu: plan.flags.sfu,
@@ -271,8 +290,9 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         let signals = Signals::new(foreground)?;
         let mounted =
             fs_fuse::mount(filesystem.clone(), &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
-        let record = record(plan, &source, &first.client().info(), first.share());
+        let mut record = record(plan, &source, &first.client().info(), first.share());
         drop(first);
+        (record.user, record.password_from) = (user.unwrap_or_else(|| "(nobody)".into()), origin.to_string());
         record.save()?;
         tracing::info!(
             "mounted {source} on {}: SMB {}, signing {}, encryption {}",
@@ -299,16 +319,20 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
     })
 }
 
-/// How to connect, found out anew for each connection.
-fn how_to_connect(plan: &Plan) -> Box<HowToConnect> {
+/// How to connect, found out anew for each connection; with a second password, the second way.
+fn how_to_connect(plan: &Plan) -> Arc<HowToConnect> {
     let (source, options) = (plan.source(), plan.options());
-    let (credentials, flags) = (plan.credentials(), plan.flags.clone());
-    Box::new(move || {
-        let mut connect = connect_options(&source, &options, credentials.clone()).posix(!flags.no_posix);
-        if let Some(silence) = flags.dead_after {
-            connect = connect.dead_after(silence);
-        }
-        Ok(connect)
+    let (lookup, flags) = (plan.lookup.clone(), plan.flags.clone());
+    Arc::new(move || {
+        let found = lookup.find().map_err(|error| -> Cause { Arc::from(Box::from(error)) })?;
+        let with = |credentials| {
+            let mut connect = connect_options(&source, &options, credentials).posix(!flags.no_posix);
+            if let Some(silence) = flags.dead_after {
+                connect = connect.dead_after(silence);
+            }
+            connect.channels(flags.channels.unwrap_or(1))
+        };
+        Ok(std::iter::once(found.credentials).chain(found.second).map(with).collect())
     })
 }
 
@@ -373,7 +397,8 @@ fn record(plan: &Plan, source: &Source, info: &SessionInfo, share: &Share) -> Mo
     MountRecord {
         dir: plan.dir.clone(),
         source: source.to_string(),
-        user: plan.user(),
+        user: String::new(),
+        password_from: String::new(),
         pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
         started: start_of("self").unwrap_or_default(),
         since: now(),
@@ -474,15 +499,30 @@ impl Signals {
 
 /// `sharefs umount`
 pub(crate) fn unmount(matches: &ArgMatches) -> Result<ExitCode> {
-    let dir: &PathBuf = matches.get_one("dir").context("the folder is missing")?;
+    let lazy = matches.get_flag("lazy");
+    if let Some(dir) = matches.get_one::<PathBuf>("dir") {
+        unmount_from(dir, lazy)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut code = ExitCode::SUCCESS;
+    for record in status::all()? {
+        if let Err(error) = unmount_from(&record.dir, lazy) {
+            tell(&format!("sharefs: {}", complaint(&error)));
+            code = MOUNT_FAILURE.into();
+        }
+    }
+    Ok(code)
+}
+
+fn unmount_from(dir: &Path, lazy: bool) -> Result<()> {
     let dir = fs_fuse::resolve(dir)?;
     let record = MountRecord::load(&dir);
-    fs_fuse::unmount(&dir, matches.get_flag("lazy"))?;
+    fs_fuse::unmount(&dir, lazy)?;
     // The kernel is done at once; the process still has to close what is open on the server.
     if let Some(record) = record {
         let until = Instant::now() + UMOUNT_PATIENCE;
         while record.is_alive() && MountRecord::load(&dir).is_some_and(|now| now.pid == record.pid) {
-            if matches.get_flag("lazy") {
+            if lazy {
                 break;
             }
             if Instant::now() > until {
@@ -491,5 +531,5 @@ pub(crate) fn unmount(matches: &ArgMatches) -> Result<ExitCode> {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }

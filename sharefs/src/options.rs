@@ -1,5 +1,9 @@
 //! Options with mount.cifs's names, given as `-o a=b,c` or as `--a b`: one table for both.
 
+mod others;
+#[cfg(target_os = "linux")]
+mod words;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +13,8 @@ use clap::{Arg, ArgAction, ArgMatches};
 use fs_core::CacheMode;
 use serde::{Deserialize, Serialize};
 use smb_client::{Dialect, Secret};
+
+use others::{GENERIC, REFUSED, WITHOUT_EFFECT};
 
 /// An option that this program knows.
 struct Spec {
@@ -45,6 +51,12 @@ const SPECS: &[Spec] = &[
         &["pass"],
         "SECRET",
         "Password; prefer --credentials, the prompt or --password-stdin",
+    ),
+    aliased(
+        "password2",
+        &["pass2"],
+        "SECRET",
+        "A second password, tried where the first is refused: an account has two keys",
     ),
     aliased("domain", &["dom", "workgroup"], "NAME", "Domain or workgroup of the user"),
     aliased("credentials", &["cred"], "FILE", "File with lines username=, password=, domain="),
@@ -114,6 +126,9 @@ const SPECS: &[Spec] = &[
     mount("hard", None, "Programs wait for a server that is away, until they are interrupted (default)"),
     mount("soft", None, "Programs get an error (ETIMEDOUT) when a server is away for longer than timeo"),
     mount("timeo", Some("SECONDS"), "How long they wait with soft [default: 60]"),
+    mount("max_channels", Some("NUMBER"), "Connections to the server for reading and writing [default: 1]"),
+    mount("multichannel", None, "The same as max_channels=4"),
+    mount("nomultichannel", None, "The same as max_channels=1 (default)"),
     mount(
         "echo_interval",
         Some("SECONDS"),
@@ -122,71 +137,13 @@ const SPECS: &[Spec] = &[
     mount("allow_other", None, "Let other users in (needs user_allow_other in /etc/fuse.conf)"),
 ];
 
-/// What mount(8) and systemd pass on and no helper needs.
-const GENERIC: &[&str] = &[
-    "_netdev",
-    "nofail",
-    "noauto",
-    "auto",
-    "defaults",
-    "async",
-    "user",
-    "users",
-    "nouser",
-    "owner",
-    "group",
-    "exec",
-    "suid",
-    "nosuid",
-    "dev",
-    "nodev",
-    "atime",
-    "noatime",
-    "relatime",
-    "norelatime",
-    "strictatime",
-    "diratime",
-    "nodiratime",
-    "lazytime",
-    "silent",
-    "loud",
-    "comment",
-];
-
-/// Options of mount.cifs that say how it works inside, and change nothing here that a user would miss.
-const WITHOUT_EFFECT: &[&str] = &[
-    "bsize",
-    "forcegid",
-    "forceuid",
-    "fsc",
-    "handletimeout",
-    "iocharset",
-    "mapposix",
-    "max_channels",
-    "max_credits",
-    "multichannel",
-    "noacl",
-    "nohandlecache",
-    "nolease",
-    "nomultichannel",
-    "noserverino",
-    "nosharesock",
-    "nosoft",
-    "nouser_xattr",
-    "persistenthandles",
-    "rasize",
-    "resilienthandles",
-    "retrans",
-    "rsize",
-    "serverino",
-    "wsize",
-];
-
 /// Options as text, before anything is looked up; of a name given twice the last one counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RawOptions {
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Secret>,
+    /// Tried where `password` is refused.
+    pub(crate) second: Option<Secret>,
     pub(crate) domain: Option<String>,
     pub(crate) credentials: Option<PathBuf>,
     pub(crate) guest: bool,
@@ -195,6 +152,8 @@ pub(crate) struct RawOptions {
     pub(crate) sign: Option<bool>,
     pub(crate) port: Option<u16>,
     pub(crate) ip: Option<IpAddr>,
+    /// What is unknown is left out.
+    pub(crate) sloppy: bool,
     pub(crate) mount: MountFlags,
 }
 
@@ -230,6 +189,8 @@ pub(crate) struct MountFlags {
     /// Programs do not wait longer for a server that is away.
     pub(crate) soft: bool,
     pub(crate) soft_for: Option<Duration>,
+    /// Connections to the server.
+    pub(crate) channels: Option<u8>,
     /// How long a server may be silent.
     pub(crate) dead_after: Option<Duration>,
     /// `@GMT-…`
@@ -312,18 +273,22 @@ impl RawOptions {
             match found {
                 Some(spec) => {
                     self.apply(spec, value)?;
-                    after_password = spec.name == "password";
+                    after_password = matches!(spec.name, "password" | "password2");
                     continue;
                 }
                 None if GENERIC.contains(&name) || name.starts_with("x-") => {}
                 None if WITHOUT_EFFECT.contains(&name) => {
                     tracing::warn!("option {name} has no effect with sharefs");
                 }
+                None if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) => {
+                    bail!("option {name} is not supported: {why}")
+                }
                 // What follows may be the rest of the password: it is not repeated.
                 None if after_password => bail!(
                     "a password that contains a comma cannot be given in -o: use --password, a credentials file \
                      or --password-stdin"
                 ),
+                None if self.sloppy => tracing::warn!("option {name} is unknown"),
                 None => bail!(unknown(name)),
             }
         }
@@ -341,6 +306,7 @@ impl RawOptions {
         match name {
             "username" => self.username = Some(value.into()),
             "password" => self.password = Some(value.to_owned().into()),
+            "password2" => self.second = Some(value.to_owned().into()),
             "domain" => self.domain = Some(value.into()),
             "credentials" => self.credentials = Some(value.into()),
             "guest" => self.guest = true,
@@ -361,8 +327,8 @@ impl RawOptions {
             "ip" => {
                 self.ip = Some(value.parse().with_context(|| format!("ip={value} is not an IP address"))?);
             }
-            "uid" => self.mount.uid = Some(number(name, value)?),
-            "gid" => self.mount.gid = Some(number(name, value)?),
+            "uid" => self.mount.uid = Some(id(name, value, "/etc/passwd")?),
+            "gid" => self.mount.gid = Some(id(name, value, "/etc/group")?),
             "file_mode" => self.mount.file_mode = Some(mode(name, value)?),
             "dir_mode" => self.mount.dir_mode = Some(mode(name, value)?),
             "ro" => self.mount.read_only = true,
@@ -396,6 +362,15 @@ impl RawOptions {
             "noperm" => self.mount.no_permissions = true,
             "default_permissions" => self.mount.no_permissions = false,
             "dynperm" => self.mount.dynamic_permissions = true,
+            "max_channels" => {
+                let channels: u8 = number(name, value)?;
+                if !(1..=16).contains(&channels) {
+                    bail!("max_channels={value} is out of range: 1 to 16");
+                }
+                self.mount.channels = Some(channels);
+            }
+            "multichannel" => self.mount.channels = self.mount.channels.or(Some(4)),
+            "nomultichannel" => self.mount.channels = None,
             "hard" | "nosoft" => self.mount.soft = false,
             "soft" => self.mount.soft = true,
             "timeo" => self.mount.soft_for = Some(seconds(name, value)?),
@@ -423,6 +398,18 @@ impl RawOptions {
 
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T> {
     value.parse().map_err(|_| anyhow!("{name}={value} is not a number in range"))
+}
+
+/// A number, or a name in a table of the system's, where the number is the third field.
+fn id(name: &str, value: &str, table: &str) -> Result<u32> {
+    if let Ok(id) = value.parse() {
+        return Ok(id);
+    }
+    let table = std::fs::read_to_string(table).unwrap_or_default();
+    let mut lines = table.lines().map(|line| line.split(':'));
+    let id =
+        lines.find_map(|mut fields| (fields.next()? == value).then(|| fields.nth(1)?.parse().ok()).flatten());
+    id.with_context(|| format!("{name}={value} is neither a number nor a name on this machine"))
 }
 
 fn seconds(name: &str, value: &str) -> Result<Duration> {

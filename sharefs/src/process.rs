@@ -3,7 +3,16 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use smb_client::Secret;
+
+/// Has the kernel leave no core file behind, for this process and those that it starts: their memory has secrets.
+pub(crate) fn leave_no_core() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::debug!(%error, "core files");
+    }
+}
 
 /// Overwrites a secret among this process's arguments, where every user of the machine can read them.
 ///

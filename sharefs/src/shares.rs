@@ -4,20 +4,16 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use serde_json::json;
-use smb_client::{Client, ConnectOptions, ShareInfo, ShareKind};
+use smb_client::{Client, ShareInfo, ShareKind};
 
 use crate::connect::explain;
 use crate::show::{printable, unless_broken_pipe};
 use crate::source::Source;
 
 /// Lists the shares of a server.
-pub(crate) async fn shares(source: &Source, options: &ConnectOptions, as_json: bool) -> Result<()> {
-    let client = Client::connect(options).await.map_err(|error| explain(source, error))?;
+pub(crate) async fn shares(source: &Source, client: &Client, as_json: bool) -> Result<()> {
     let mut shares = client.shares().await.map_err(|error| explain(source, error))?;
     shares.sort_by(|a, b| a.name.cmp(&b.name));
-    if let Err(error) = client.logoff().await {
-        tracing::debug!(%error, "logging off");
-    }
     show(&shares, as_json).or_else(unless_broken_pipe)
 }
 

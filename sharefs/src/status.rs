@@ -1,7 +1,7 @@
 //! What is mounted: a file for each mount, written by the process that serves it, read by `status` and `umount`.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -23,6 +23,9 @@ pub(crate) struct MountRecord {
     pub(crate) dir: PathBuf,
     pub(crate) source: String,
     pub(crate) user: String,
+    /// Where the password came from.
+    #[serde(default)]
+    pub(crate) password_from: String,
     pub(crate) pid: i32,
     /// The process's start, in the kernel's ticks: a process number is given out again.
     pub(crate) started: u64,
@@ -85,6 +88,33 @@ fn file_of(dir: &Path, extension: &str) -> Result<PathBuf> {
 /// Where the process that serves `dir` writes what it has to say.
 pub(crate) fn log_file(dir: &Path) -> Result<PathBuf> {
     file_of(dir, "log")
+}
+
+/// Keeps other commands from mounting on `dir` for as long as the file lives.
+pub(crate) fn lock(dir: &Path) -> Result<File> {
+    let path = file_of(dir, "lock")?;
+    let lock = || {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+        file.lock().map(|()| file)
+    };
+    lock().with_context(|| format!("cannot lock {}", path.display()))
+}
+
+/// Keeps the reason why `dir` could not be mounted, or forgets it.
+pub(crate) fn note_failure(dir: &Path, reason: Option<&str>) {
+    let Ok(path) = file_of(dir, "failed") else { return };
+    let noted = match reason {
+        Some(reason) => fs::write(path, reason),
+        None => fs::remove_file(path),
+    };
+    if let Err(error) = noted {
+        tracing::debug!(%error, "noting why a mount failed");
+    }
+}
+
+/// Why `dir` could not be mounted.
+pub(crate) fn failure(dir: &Path) -> Option<String> {
+    fs::read_to_string(file_of(dir, "failed").ok()?).ok()
 }
 
 impl MountRecord {
@@ -151,7 +181,8 @@ fn parse_mountinfo(line: &str) -> Option<(PathBuf, String)> {
     Some((PathBuf::from(dir), unescape(tail.next()?)))
 }
 
-fn unescape(text: &str) -> String {
+/// A field of a table of mounts.
+pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -175,7 +206,7 @@ fn unescape(text: &str) -> String {
 }
 
 /// All mounts of this user, dead ones with the reason.
-fn all() -> Result<Vec<MountRecord>> {
+pub(crate) fn all() -> Result<Vec<MountRecord>> {
     let mounted = kernel_mounts()?;
     let mut records = Vec::new();
     for entry in fs::read_dir(runtime_dir()?)? {
@@ -207,7 +238,7 @@ fn all() -> Result<Vec<MountRecord>> {
 }
 
 /// `sharefs status`
-pub(crate) fn run(json: bool) -> Result<ExitCode> {
+pub(crate) fn run(json: bool, verbose: bool) -> Result<ExitCode> {
     let records = all()?;
     let mut out = io::stdout().lock();
     if json {
@@ -227,6 +258,9 @@ pub(crate) fn run(json: bool) -> Result<ExitCode> {
             record.dialect, record.signing, record.encryption
         )?;
         writeln!(out, "  user        {}{flag}", record.user)?;
+        if verbose {
+            writeln!(out, "  password    {}", record.password_from)?;
+        }
         writeln!(out, "  since       {} (process {})", record.since, record.pid)?;
     }
     Ok(ExitCode::SUCCESS)

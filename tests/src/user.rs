@@ -58,7 +58,10 @@ impl User {
         } else {
             Command::new(program)
         };
-        for name in ["USER", "LOGNAME", "PASSWD", "PASSWD_FILE", "XDG_CONFIG_HOME", "XDG_STATE_HOME"] {
+        for name in ["USER", "LOGNAME", "PASSWD", "PASSWD_FILE", "CREDENTIALS_DIRECTORY"] {
+            command.env_remove(name);
+        }
+        for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
             command.env_remove(name);
         }
         command.env("HOME", home).env("XDG_RUNTIME_DIR", home).env("LC_ALL", "C.UTF-8").current_dir(home);

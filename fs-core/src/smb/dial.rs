@@ -10,12 +10,13 @@ use super::{SmbOptions, SmbRemote};
 use crate::lasting::{Dial, DialError};
 use crate::remote::{Cause, Remote};
 
-/// Says how to connect, anew each time: what was true when the mount was made may not be true any more.
-pub type HowToConnect = dyn Fn() -> Result<ConnectOptions, Cause> + Send + Sync;
+/// Says how to connect, anew each time: what was true when the mount was made may not be true any more. Of several ways the
+/// next is tried where the server does not take the password of one. It may block.
+pub type HowToConnect = dyn Fn() -> Result<Vec<ConnectOptions>, Cause> + Send + Sync;
 
 /// Makes connections to a folder of a share.
 pub struct SmbDial {
-    how: Box<HowToConnect>,
+    how: Arc<HowToConnect>,
     share: String,
     base: String,
     options: SmbOptions,
@@ -24,7 +25,7 @@ pub struct SmbDial {
 
 impl SmbDial {
     /// For the folder `base` of the share of this name; the empty string is the share's root.
-    pub fn new(how: Box<HowToConnect>, share: &str, base: &str, options: SmbOptions) -> Self {
+    pub fn new(how: Arc<HowToConnect>, share: &str, base: &str, options: SmbOptions) -> Self {
         Self { how, share: share.into(), base: base.into(), options, last: Mutex::new(None) }
     }
 
@@ -35,13 +36,22 @@ impl SmbDial {
 
     async fn connect(&self) -> Result<Arc<SmbRemote>, Error> {
         let refused = |error: Cause| Error::Options(error.to_string());
-        let options = (self.how)().map_err(refused)?;
+        let how = self.how.clone();
+        let ways = tokio::task::spawn_blocking(move || how()).await;
+        let ways = ways.unwrap_or_else(|error| Err(Arc::new(error))).map_err(refused)?;
         let last = self.last();
-        let options = match &last {
-            Some(last) => options.resuming(last.client.resume()),
-            None => options,
-        };
-        let client = Client::connect(&options).await?;
+        let mut connected = Err(Error::Options("there is no password".into()));
+        for options in ways {
+            let options = match &last {
+                Some(last) => options.resuming(last.client.resume()),
+                None => options,
+            };
+            connected = Client::connect(&options).await;
+            if !connected.as_ref().is_err_and(is_wrong_password) {
+                break;
+            }
+        }
+        let client = connected?;
         let share = client.share(&self.share).await?;
         let remote = match last {
             Some(last) => last.succeeded_by(&client, share),
@@ -49,6 +59,10 @@ impl SmbDial {
         };
         Ok(Arc::new(remote))
     }
+}
+
+fn is_wrong_password(error: &Error) -> bool {
+    matches!(error.status(), Some(NtStatus::LOGON_FAILURE | NtStatus::WRONG_PASSWORD))
 }
 
 /// Whether the server was reached and said no.

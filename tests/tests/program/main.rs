@@ -1,0 +1,13 @@
+//! What the program remembers: credentials and mounts, as an ordinary user without a desktop has it.
+
+#![forbid(unsafe_code)]
+#![cfg(unix)]
+
+mod credentials;
+mod fstab;
+mod helper;
+mod home;
+mod keyring;
+mod persistence;
+mod secrets;
+mod store;
