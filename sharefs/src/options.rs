@@ -523,6 +523,23 @@ mod tests {
     }
 
     #[test]
+    fn owners_may_be_named_and_what_would_be_missed_is_refused() {
+        assert_eq!(options("uid=7").unwrap().mount.uid, Some(7));
+        #[cfg(unix)]
+        assert_eq!(options("uid=root,gid=root").unwrap().mount.gid, Some(0));
+        assert!(options("uid=no-such-user").unwrap_err().to_string().contains("neither"));
+        for (name, _) in REFUSED {
+            assert!(options(name).unwrap_err().to_string().contains("not supported"), "{name}");
+        }
+        for name in GENERIC.iter().chain(WITHOUT_EFFECT) {
+            options(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let mut sloppy = RawOptions { sloppy: true, ..RawOptions::default() };
+        sloppy.apply_list("nonsense=1,seal").unwrap();
+        assert!(sloppy.seal);
+    }
+
+    #[test]
     fn sizes_have_units() {
         let size = |text: &str| options(&format!("cache-size={text}")).map(|o| o.mount.cache_size.unwrap());
         assert_eq!(
