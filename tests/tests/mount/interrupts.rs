@@ -288,7 +288,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
             written += 1;
         }
     }
-    assert!(written > 20, "only {written} files were written");
+    assert!(written > 3, "only {written} files were written");
     wait_until("what was abandoned is closed", || samba.open_files().iter().all(|line| is_directory(line)));
     assert!(mount.umount().status.success());
 }
