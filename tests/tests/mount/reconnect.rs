@@ -278,3 +278,24 @@ fn a_share_that_is_closed_by_the_administrator_is_found_again() {
     assert_eq!(python.run("os.write(f, b'after'); os.fsync(f)"), "''");
     assert_eq!(fs::read(samba.share_path().join("file")).expect("the file"), b"before after");
 }
+
+/// A password that was changed on the server is looked for in the credentials file, which may be changed later.
+#[test]
+fn s117_a_changed_password_is_picked_up() {
+    let samba = Samba::start();
+    let line = Line::to(&samba);
+    let mount = Mount::new(&samba).through(&line.relay).start();
+    let mut python = Python::start(&mount);
+    python.run("f = os.open('file', os.O_RDWR | os.O_CREAT); os.write(f, b'before ')");
+    samba.set_password("Another-word-4711");
+    line.relay.cut();
+    wait_until("the refusal is told", || state(&mount).starts_with("failed"));
+    python.begin("_ = os.write(f, b'after'); os.fsync(f)");
+    let login = fs::read_to_string(mount.credentials()).expect("the credentials file");
+    let changed = login.replace(samba.password(), "Another-word-4711");
+    assert_ne!(changed, login);
+    fs::write(mount.credentials(), changed).expect("the credentials file");
+    assert_eq!(python.end(), "5");
+    wait_until("it is well again", || state(&mount) == "ok");
+    assert_eq!(fs::read(samba.share_path().join("file")).expect("the file"), b"before after");
+}
