@@ -181,6 +181,20 @@ fn is_loss(error: &RemoteError) -> bool {
     }
 }
 
+/// Whether a denial was doubted before.
+///
+/// A server denies a request whose signature is not right ([MS-SMB2] 3.3.5.2.4), as one that was damaged on its way, and
+/// does nothing of it. So a denial is believed when it is said twice.
+#[derive(Debug, Default)]
+struct Doubt(bool);
+
+impl Doubt {
+    /// Whether to ask again.
+    fn of(&mut self, error: &RemoteError) -> bool {
+        error.is(NtStatus::ACCESS_DENIED) && !std::mem::replace(&mut self.0, true)
+    }
+}
+
 impl Shared {
     /// The connection, once there is one.
     async fn up(self: &Arc<Self>, work: Work) -> RemoteResult<Arc<Connected>> {
@@ -256,9 +270,8 @@ impl Shared {
         stream::iter(slots.into_iter().map(revived)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         let closing = std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
         for slot in closing {
-            if let Ok(handle) = slot.on(connected, &self.events).await {
-                let _ = connected.remote.close(handle).await;
-            }
+            // Being closed it is closed at once.
+            let _ = slot.on(connected, &self.events).await;
         }
         Ok(())
     }
@@ -323,7 +336,7 @@ impl Shared {
         F: Future<Output = RemoteResult<T>>,
         G: Future<Output = RemoteResult<T>>,
     {
-        let mut uncertain = false;
+        let (mut uncertain, mut doubt) = (false, Doubt::default());
         loop {
             let connected = self.up(kind).await?;
             let mut result = work(connected.clone()).await;
@@ -335,6 +348,7 @@ impl Shared {
                     uncertain = true;
                     self.lost(&connected, &error);
                 }
+                Err(error) if kind == Work::Change && doubt.of(&error) => {}
                 result => return result,
             }
         }
@@ -350,7 +364,7 @@ impl Shared {
     where
         F: Future<Output = RemoteResult<T>>,
     {
-        let mut reopened = false;
+        let (mut reopened, mut doubt) = (false, Doubt::default());
         loop {
             let slot = self.slot(handle)?;
             let connected = self.up(kind).await?;
@@ -365,6 +379,7 @@ impl Shared {
                     reopened = true;
                     slot.closed_by_server(&connected);
                 }
+                Err(error) if doubt.of(&error) => {}
                 result => return result,
             }
         }

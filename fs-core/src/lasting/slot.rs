@@ -40,6 +40,8 @@ struct State {
     locks: Vec<LockedRange>,
     /// It is the same no more, and will not be again.
     spoilt: bool,
+    /// Nobody uses it any more: whoever opens it closes it.
+    closed: bool,
     /// Which names of a listing were told; their hashes.
     told: HashSet<u64>,
     /// The listing that is being repeated may tell them again.
@@ -101,6 +103,7 @@ impl Slot {
             identity,
             locks: Vec::new(),
             spoilt: false,
+            closed: false,
             told: HashSet::new(),
             repeating: false,
             hasher: RandomState::new(),
@@ -131,8 +134,14 @@ impl Slot {
         if let Some(inner) = self.there(connected) {
             return inner;
         }
-        if self.state().generation > connected.generation {
-            return Err(NtStatus::CONNECTION_DISCONNECTED.into());
+        {
+            let state = self.state();
+            if state.generation > connected.generation {
+                return Err(NtStatus::CONNECTION_DISCONNECTED.into());
+            }
+            if state.closed && state.keepsake.is_none() {
+                return Err(NtStatus::FILE_CLOSED.into());
+            }
         }
         let revived = match &self.what {
             What::File(how) => self.revive_file(how, connected, events).await,
@@ -143,10 +152,18 @@ impl Slot {
         {
             return revived;
         }
-        let mut state = self.state();
-        state.generation = connected.generation;
-        state.inner = revived.clone();
-        revived
+        {
+            let mut state = self.state();
+            state.generation = connected.generation;
+            state.inner = revived.clone();
+            if !state.closed {
+                return revived;
+            }
+        }
+        if let Ok(handle) = revived {
+            let _ = connected.remote.close(handle).await;
+        }
+        Err(NtStatus::FILE_CLOSED.into())
     }
 
     /// The server has closed it by itself: the next use opens it anew.
@@ -240,6 +257,11 @@ impl Slot {
 
     pub(super) fn path(&self) -> RemotePath {
         self.state().path.clone()
+    }
+
+    /// Nobody uses it any more.
+    pub(super) fn end(&self) {
+        self.state().closed = true;
     }
 
     /// What it names has another path now, if it is `from` or below.
