@@ -4,13 +4,14 @@ CARGO ?= cargo
 # What cargo-fuzz gives each target, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test check bench fuzz fuzz-smoke seeds setup
+.PHONY: help demo test check bench faults fuzz fuzz-smoke seeds setup
 
 help:
 	@echo 'make demo    a throw-away Samba, a mount by an ordinary user, a tree copied in and out'
 	@echo 'make test    all tests: units, properties, vectors, real servers, real mounts'
 	@echo 'make check   format, clippy, licences, Windows'
 	@echo 'make bench   benchmarks'
+	@echo 'make faults  the fault campaign: SHAREFS_FAULT_SECONDS (600) for each server, from SHAREFS_FAULT_SEED'
 	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make seeds   captures new seeds for the fuzz targets from real servers'
 
@@ -44,6 +45,12 @@ bench:
 	if [ "$$(id -u)" = 0 ]; then \
 		TMPDIR=/dev/shm $(CARGO) run --release -p sharefs-benches --bin mounts -- --report docs/MOUNT-BENCHMARKS.md; \
 	else echo 'The mounts are compared by root only: sudo make bench'; fi
+
+# Writes docs/RELIABILITY.md. Root's run includes the full disk.
+faults:
+	scripts/setup.sh test
+	$(CARGO) build -p sharefs --bins
+	$(CARGO) nextest run --profile faults -p sharefs-tests --test faults --run-ignored only --no-capture
 
 # What it finds to be new goes to fuzz/corpus; it begins with that and with fuzz/seeds.
 fuzz:

@@ -181,6 +181,20 @@ fn is_loss(error: &RemoteError) -> bool {
     }
 }
 
+/// Whether a denial was doubted before.
+///
+/// A server denies a request whose signature is not right ([MS-SMB2] 3.3.5.2.4), as one that was damaged on its way, and
+/// does nothing of it. So a denial is believed when it is said twice.
+#[derive(Debug, Default)]
+struct Doubt(bool);
+
+impl Doubt {
+    /// Whether to ask again.
+    fn of(&mut self, error: &RemoteError) -> bool {
+        error.is(NtStatus::ACCESS_DENIED) && !std::mem::replace(&mut self.0, true)
+    }
+}
+
 impl Shared {
     /// The connection, once there is one.
     async fn up(self: &Arc<Self>, work: Work) -> RemoteResult<Arc<Connected>> {
@@ -322,7 +336,7 @@ impl Shared {
         F: Future<Output = RemoteResult<T>>,
         G: Future<Output = RemoteResult<T>>,
     {
-        let mut uncertain = false;
+        let (mut uncertain, mut doubt) = (false, Doubt::default());
         loop {
             let connected = self.up(kind).await?;
             let mut result = work(connected.clone()).await;
@@ -334,6 +348,7 @@ impl Shared {
                     uncertain = true;
                     self.lost(&connected, &error);
                 }
+                Err(error) if kind == Work::Change && doubt.of(&error) => {}
                 result => return result,
             }
         }
@@ -349,7 +364,7 @@ impl Shared {
     where
         F: Future<Output = RemoteResult<T>>,
     {
-        let mut reopened = false;
+        let (mut reopened, mut doubt) = (false, Doubt::default());
         loop {
             let slot = self.slot(handle)?;
             let connected = self.up(kind).await?;
@@ -364,6 +379,7 @@ impl Shared {
                     reopened = true;
                     slot.closed_by_server(&connected);
                 }
+                Err(error) if doubt.of(&error) => {}
                 result => return result,
             }
         }

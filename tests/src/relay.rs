@@ -1,8 +1,10 @@
-//! A TCP relay that makes the network's trouble: delay, silence, connections cut in the middle of a message. It also
-//! counts what a client asks.
+//! A TCP relay that makes the network's trouble: delay, silence, connections cut in the middle of a message, and what an
+//! attacker in the middle can do. It also counts what a client asks.
+
+mod stream;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,9 +13,11 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::address::free_address;
+pub use stream::{Damage, Meddler, Message, Way};
+use stream::{Stream, Tampering};
 
 /// Passes connections on to a server. Ends with its connections when dropped.
 #[derive(Debug)]
@@ -26,9 +30,14 @@ pub struct Relay {
 #[derive(Debug)]
 struct Controls {
     delay_micros: AtomicU64,
-    /// What the server may still say before all connections are cut.
-    server_bytes_left: AtomicU64,
-    stalled: watch::Sender<bool>,
+    /// Bytes of a second, each way of each connection; 0 is no limit.
+    rate: AtomicU64,
+    /// What comes is cut at once.
+    refusing: AtomicBool,
+    /// To the server, and to the client.
+    stalled: [watch::Sender<bool>; 2],
+    tampering: Tampering,
+    connections: AtomicU64,
     cut: watch::Sender<u64>,
     /// Messages that clients sent.
     requests: AtomicU64,
@@ -43,8 +52,11 @@ impl Relay {
         let listener = TcpListener::bind(address).await.expect("the relay's address is free");
         let controls = Arc::new(Controls {
             delay_micros: AtomicU64::new(0),
-            server_bytes_left: AtomicU64::new(u64::MAX),
-            stalled: watch::channel(false).0,
+            rate: AtomicU64::new(0),
+            refusing: AtomicBool::new(false),
+            stalled: [watch::channel(false).0, watch::channel(false).0],
+            tampering: Tampering::default(),
+            connections: AtomicU64::new(0),
             cut: watch::channel(0).0,
             requests: AtomicU64::new(0),
             record: Mutex::new(None),
@@ -71,7 +83,44 @@ impl Relay {
 
     /// Passes nothing on, or goes on with it. Connections stay open.
     pub fn stall(&self, stalled: bool) {
-        self.controls.stalled.send_replace(stalled);
+        self.stop(Way::ToServer, stalled);
+        self.stop(Way::ToClient, stalled);
+    }
+
+    /// The same for one direction only.
+    pub fn stop(&self, way: Way, stopped: bool) {
+        self.controls.stalled[way as usize].send_replace(stopped);
+    }
+
+    /// No more than so many bytes of a second pass each way of a connection; 0 is no limit.
+    pub fn throttle(&self, rate: u64) {
+        self.controls.rate.store(rate, Ordering::Relaxed);
+    }
+
+    /// Cuts all new connections at once, or no longer. Those that there are stay.
+    pub fn refuse(&self, refuse: bool) {
+        self.controls.refusing.store(refuse, Ordering::Relaxed);
+    }
+
+    /// Does this once, after so many bytes more went this way, on whatever connections. `None` undoes what has not
+    /// happened yet.
+    pub fn damage(&self, way: Way, damage: Option<(u64, Damage)>) {
+        self.controls.tampering.arm(way, damage);
+    }
+
+    /// Whether damage was asked for and has not happened yet.
+    pub fn is_armed(&self) -> bool {
+        self.controls.tampering.is_armed()
+    }
+
+    /// Has whole messages changed from now on, or no longer.
+    pub fn meddle(&self, meddler: Option<Box<Meddler>>) {
+        self.controls.tampering.meddle(meddler);
+    }
+
+    /// How many connections were passed on so far.
+    pub fn connections(&self) -> u64 {
+        self.controls.connections.load(Ordering::Relaxed)
     }
 
     /// Cuts all connections.
@@ -97,7 +146,7 @@ impl Relay {
 
     /// Cuts all connections once, after the server said this many bytes more.
     pub fn cut_after(&self, bytes: u64) {
-        self.controls.server_bytes_left.store(bytes, Ordering::Relaxed);
+        self.damage(Way::ToClient, Some((bytes, Damage::Cut)));
     }
 }
 
@@ -111,6 +160,10 @@ async fn accept(listener: TcpListener, server: SocketAddr, controls: Arc<Control
     // Aborted with this task.
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
+        if controls.refusing.load(Ordering::Relaxed) {
+            let _ = client.set_zero_linger();
+            continue;
+        }
         let controls = controls.clone();
         connections.spawn(async move {
             if let Ok(upstream) = TcpStream::connect(server).await {
@@ -127,23 +180,25 @@ async fn connection(client: TcpStream, server: TcpStream, controls: &Controls) {
         let _ = socket.set_zero_linger();
     }
     let mut cut = controls.cut.subscribe();
+    let number = controls.connections.fetch_add(1, Ordering::Relaxed);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pass(from_client, to_server, controls, false) => {}
-        () = pass(from_server, to_client, controls, true) => {}
+        () = pass(from_client, to_server, controls, Stream::new(number, Way::ToServer)) => {}
+        () = pass(from_server, to_client, controls, Stream::new(number, Way::ToClient)) => {}
         _ = cut.changed() => {}
     }
 }
 
 /// Reads and writes apart, so that what is delayed does not hold up what follows.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Controls, of_server: bool) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Controls, mut stream: Stream) {
+    let way = stream.way();
     let mut frames = Frames::default();
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
     let reading = async move {
         let mut buffer = vec![0; 65_536];
         while let Ok(n @ 1..) = from.read(&mut buffer).await {
-            if !of_server {
+            if way == Way::ToServer {
                 controls.requests.fetch_add(frames.begun_in(&buffer[..n]), Ordering::Relaxed);
             }
             let delay = Duration::from_micros(controls.delay_micros.load(Ordering::Relaxed));
@@ -153,35 +208,28 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Contro
         }
     };
     let writing = async move {
-        let mut stalled = controls.stalled.subscribe();
+        let mut stalled = controls.stalled[way as usize].subscribe();
         while let Some((due, data)) = receiver.recv().await {
             sleep_until(due).await;
             if stalled.wait_for(|stalled| !stalled).await.is_err() {
                 return;
             }
-            let length = data.len() as u64;
-            let left = if of_server {
-                let take = |left: u64| (left != u64::MAX).then(|| left.saturating_sub(length));
-                match controls.server_bytes_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
-                    Ok(left) => left,
-                    Err(unlimited) => unlimited,
-                }
-            } else {
-                u64::MAX
-            };
-            if of_server
+            let (bytes, cut) = stream.pass(&data, &controls.tampering);
+            if way == Way::ToClient
                 && let Some(record) = &mut *controls.record.lock().expect("no panic while it is held")
             {
-                record.extend_from_slice(&data);
+                record.extend_from_slice(&bytes);
             }
-            let allowed = usize::try_from(left.min(length)).unwrap_or(data.len());
-            let written = to.write_all(&data[..allowed]).await;
-            if allowed < data.len() {
-                controls.server_bytes_left.store(u64::MAX, Ordering::Relaxed);
+            let written = to.write_all(&bytes).await;
+            if cut {
                 controls.cut.send_modify(|count| *count += 1);
             }
-            if written.is_err() || allowed < data.len() {
+            if written.is_err() || cut {
                 return;
+            }
+            let rate = controls.rate.load(Ordering::Relaxed);
+            if rate > 0 {
+                sleep(Duration::from_secs_f64(bytes.len() as f64 / rate as f64)).await;
             }
         }
     };

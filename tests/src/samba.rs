@@ -5,10 +5,10 @@ use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use smb_client::{Cipher, ConnectOptions, Credentials, Dialect, SigningAlgorithm};
 use tempfile::TempDir;
 
@@ -30,6 +30,8 @@ pub struct SambaBuilder {
     pub(crate) workgroup: String,
     pub(crate) global: Vec<(String, String)>,
     pub(crate) share: Vec<(String, String)>,
+    /// Size of the disk that the shares are on, in MiB; nothing is the machine's own.
+    disk: Option<u32>,
 }
 
 impl SambaBuilder {
@@ -68,6 +70,14 @@ impl SambaBuilder {
     /// A line of every share's section.
     pub fn share(mut self, name: &str, value: impl ToString) -> Self {
         self.share.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// The shares are on a disk of their own of so many MiB: see [`Samba::fill_disk`].
+    ///
+    /// Panics at the start where the tests do not run as root.
+    pub const fn small_disk(mut self, mebibytes: u32) -> Self {
+        self.disk = Some(mebibytes);
         self
     }
 
@@ -125,7 +135,10 @@ impl SambaBuilder {
         let address = free_address();
         conf::write(root.path(), &self, address);
         let mut samba = Samba { root, builder: self, address, group: None };
-        samba.add_user();
+        if let Some(size) = samba.builder.disk {
+            samba.mount_disk(size);
+        }
+        samba.set_password(&samba.builder.password);
         samba.launch();
         samba
     }
@@ -162,6 +175,7 @@ impl Samba {
             workgroup: "LAB".into(),
             global: Vec::new(),
             share: Vec::new(),
+            disk: None,
         }
     }
 
@@ -326,10 +340,56 @@ impl Samba {
 
     /// Takes a share away from all who use it, as an administrator may; it can be connected to again.
     pub fn close_share(&self, share: &str) {
+        self.control(&["close-share", share]);
+    }
+
+    /// Ends the sessions of all who come from this address, as an administrator may.
+    pub fn kill_clients_of(&self, address: IpAddr) {
+        self.control(&["kill-client-ip", &address.to_string()]);
+    }
+
+    fn control(&self, order: &[&str]) {
         let mut command = self.builder.version.command("smbcontrol", true);
-        command.arg("-s").arg(self.root.path().join("smb.conf")).args(["smbd", "close-share", share]);
+        command.arg("-s").arg(self.root.path().join("smb.conf")).arg("smbd").args(order);
         let output = command.envs(self.variables()).output().expect("smbcontrol runs");
         assert!(output.status.success(), "smbcontrol: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Ends the processes that serve the clients' sessions, and leaves the server to take new ones.
+    pub fn signal_sessions(&self, signal: Signal) {
+        let pid = |line: String| Pid::from_raw(line.split_whitespace().next()?.parse().ok()?);
+        for pid in self.status("-p").into_iter().filter_map(pid) {
+            // It may have ended meanwhile.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Nothing more can be written to the shares' disk.
+    pub fn fill_disk(&self) {
+        let mut ballast = fs::File::create(self.ballast()).expect("a file on the shares' disk");
+        let mut piece = vec![0; 1 << 20];
+        while piece.len() > 256 {
+            if ballast.write_all(&piece).is_err() {
+                piece.truncate(piece.len() / 2);
+            }
+        }
+    }
+
+    /// Gives back what [`Self::fill_disk`] took.
+    pub fn empty_disk(&self) {
+        fs::remove_file(self.ballast()).expect("the disk was filled");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.share_path().join(".ballast")
+    }
+
+    fn mount_disk(&self, size: u32) {
+        let (uid, gid) = conf::owner();
+        let options = format!("size={size}m,mode=777,uid={uid},gid={gid}");
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(self.share_path());
+        assert!(command.status().expect("mount runs").success(), "only root has a disk of its own");
     }
 
     /// How many clients are logged in.
@@ -391,7 +451,8 @@ impl Samba {
         ]
     }
 
-    fn add_user(&self) {
+    /// Gives the user this password on the server; the first one makes the user.
+    pub fn set_password(&self, password: &str) {
         let mut command = self.builder.version.command("pdbedit", false);
         let mut child = command
             .arg("-s")
@@ -403,7 +464,7 @@ impl Samba {
             .stderr(Stdio::piped())
             .spawn()
             .expect("pdbedit starts");
-        let twice = format!("{0}\n{0}\n", self.password());
+        let twice = format!("{password}\n{password}\n");
         child.stdin.take().expect("a pipe").write_all(twice.as_bytes()).expect("pdbedit reads the password");
         let output = child.wait_with_output().expect("pdbedit ends");
         let said = String::from_utf8_lossy(&output.stderr);
@@ -418,5 +479,8 @@ impl Drop for Samba {
         }
         self.group = None;
         self.end_helper();
+        if self.builder.disk.is_some() {
+            let _ = Command::new("umount").arg("-l").arg(self.share_path()).status();
+        }
     }
 }

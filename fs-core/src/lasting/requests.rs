@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::line::Connected;
 use super::outcome::{self, Asked};
 use super::slot::Slot;
-use super::{Lasting, LineState, Work, is_loss};
+use super::{Doubt, Lasting, LineState, Work, is_loss};
 use crate::name::RemotePath;
 use crate::remote::{
     Caching, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow, Opened, Place,
@@ -31,7 +31,7 @@ impl Lasting {
         early: u32,
     ) -> RemoteResult<(Opened, Option<Bytes>)> {
         let asked = Asked::now();
-        let mut uncertain = false;
+        let (mut uncertain, mut doubt) = (false, Doubt::default());
         let mut how = *how;
         // What an attempt made whose answer was lost.
         let mut ours = false;
@@ -63,6 +63,7 @@ impl Lasting {
                         Err(error) => return Err(error),
                     }
                 }
+                Err(error) if doubt.of(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -73,7 +74,7 @@ impl Lasting {
     where
         F: Future<Output = RemoteResult<()>>,
     {
-        let mut uncertain = false;
+        let (mut uncertain, mut doubt) = (false, Doubt::default());
         loop {
             let connected = self.shared.up(Change).await?;
             let remote = &*connected.remote;
@@ -95,6 +96,7 @@ impl Lasting {
                     });
                     return Ok(());
                 }
+                Err(error) if doubt.of(&error) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use smb_proto::NtStatus;
 
 use super::{Dial, DialError, Lasting, LineState, Patience};
-use crate::memory::{MemoryRemote, MemoryServer, Random, ServerOptions};
+use crate::memory::{MemoryRemote, MemoryServer, Op, Random, ServerOptions};
 use crate::name::RemotePath;
 use crate::remote::{Access, Disposition, FileKind, OpenHow, Place, Remote, RemoteError, RemoteHandle};
 
@@ -373,4 +373,23 @@ async fn attempts_become_rarer() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     let attempts = dial.dialled.load(Ordering::Relaxed) - before;
     assert!((100..300).contains(&attempts), "{attempts} in ten minutes");
+}
+
+/// A server denies a request that was damaged on its way: its signature is not right.
+#[tokio::test(start_paused = true)]
+async fn a_denial_is_believed_when_it_is_said_twice() {
+    let dial = MemoryDial::new(0, 1);
+    let remote = connect(&dial).await;
+    let handle = create(&remote, "file").await.unwrap();
+    dial.last().fail_next(Op::Write, NtStatus::ACCESS_DENIED);
+    remote.write(handle, 0, Bytes::from_static(b"x")).await.unwrap();
+    dial.last().fail_next(Op::Mkdir, NtStatus::ACCESS_DENIED);
+    remote.mkdir(Place::from(&path("made")), 0o755).await.unwrap();
+    dial.last().fail_next(Op::Rename, NtStatus::ACCESS_DENIED);
+    remote.rename(Place::from(&path("file")), Place::from(&path("renamed")), false).await.unwrap();
+    for _ in 0..2 {
+        dial.last().fail_next(Op::Write, NtStatus::ACCESS_DENIED);
+    }
+    let written = remote.write(handle, 0, Bytes::from_static(b"y")).await;
+    assert!(matches!(&written, Err(error) if error.is(NtStatus::ACCESS_DENIED)), "{written:?}");
 }

@@ -1,0 +1,228 @@
+//! A server, a line, two mounts, the programs on them, and faults one after the other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::getuid;
+use sharefs_tests::{Mount, Random, Relay, Samba, SambaBuilder};
+use tokio::runtime::Runtime;
+
+use crate::fault::{FAULTS, Fault};
+use crate::program::Program;
+use crate::report::Report;
+
+/// What does not go on for so long after a fault hangs. Above the longest that a single lost answer may take.
+const HANGS: Duration = Duration::from_secs(150);
+/// How long the server may keep opens whose client is gone.
+const KEPT: Duration = Duration::from_secs(120);
+/// Of the server's disk, in MiB.
+const DISK: u32 = 64;
+
+/// A server, and what the report calls it.
+pub(crate) struct Setup {
+    pub(crate) heading: &'static str,
+    pub(crate) samba: fn() -> SambaBuilder,
+}
+
+pub(crate) struct Campaign {
+    // In this order they end.
+    programs: Vec<Program>,
+    mounts: [Mount; 2],
+    relay: Relay,
+    _runtime: Runtime,
+    samba: Samba,
+    seed: u64,
+    a_while: Duration,
+    faults: Vec<Fault>,
+}
+
+/// What of a serving process must be at the end what it was at the start.
+#[derive(Debug, PartialEq, Eq)]
+struct Held {
+    descriptors: usize,
+    threads: usize,
+}
+
+impl Campaign {
+    /// Everything of this campaign is chosen by the seed; no fault lasts longer than `a_while`.
+    pub(crate) fn new(setup: &Setup, seed: u64, a_while: Duration) -> Self {
+        let mut builder = (setup.samba)();
+        let mut faults = FAULTS.to_vec();
+        if getuid().is_root() {
+            builder = builder.small_disk(DISK);
+        } else {
+            // Only root has a disk that can be filled.
+            faults.retain(|fault| *fault != Fault::Full);
+        }
+        let samba = builder.start();
+        let runtime = Runtime::new().expect("a runtime");
+        let relay = runtime.block_on(Relay::start(samba.socket()));
+        // Noticed soon: the faults are shorter than in life, and so is this.
+        let mount = || Mount::new(&samba).through(&relay).options(["echo_interval=6"]).start();
+        let mounts = [mount(), mount()];
+        Self { programs: Vec::new(), mounts, relay, _runtime: runtime, samba, seed, a_while, faults }
+    }
+
+    /// Breaks things for so long. Panics with the seed where anything was lost, done twice, hung or leaked.
+    pub(crate) fn run(mut self, duration: Duration) -> Report {
+        let mut chance = Random::new(self.seed);
+        println!("the seed is {}", self.seed);
+        // What a mount holds once it was used is what it may hold at the end.
+        for mount in &self.mounts {
+            mount.shell("mkdir mnt/warm; echo x > mnt/warm/x; cat mnt/warm/x; ls mnt/warm; rm -r mnt/warm");
+        }
+        let before = self.held();
+        for kind in ["image", "records", "names", "locks", "sqlite"] {
+            self.mounts[0].shell(&format!("mkdir mnt/{kind}"));
+            self.programs.push(Program::start(&self.mounts[0], kind, self.seed));
+        }
+        self.programs.push(Program::start(&self.mounts[1], "locks", self.seed));
+        let mut report = Report::default();
+        let began = Instant::now();
+        self.settle(None);
+        while began.elapsed() < duration {
+            let fault = chance.one_of(&self.faults);
+            println!("{:6.1} s: {fault:?}", began.elapsed().as_secs_f64());
+            fault.strike(&mut self.samba, &self.relay, &mut chance, self.a_while);
+            let over = Instant::now();
+            self.settle(Some(fault));
+            let back = over.elapsed();
+            sleep(Duration::from_millis(chance.below(700)));
+            let mut saw = Vec::new();
+            let mut longest = Duration::ZERO;
+            for program in &self.programs {
+                let (took, errors) = program.progress().take();
+                longest = longest.max(took);
+                for error in errors {
+                    let (name, what) = error.split_once(' ').unwrap_or((&error, ""));
+                    if !fault.excuses(name, what) {
+                        self.fail(&format!("{} saw {name} at {what} after {fault:?}", program.kind));
+                    }
+                    saw.push(name.to_owned());
+                }
+            }
+            report.struck(fault, &saw, longest, back);
+        }
+        Program::stop_all(&self.mounts[0]);
+        Program::stop_all(&self.mounts[1]);
+        self.wait("the programs end", HANGS, |this| this.programs.iter_mut().all(Program::ended));
+        report.done = self.programs.iter().map(|program| (program.kind, program.progress().done)).collect();
+        self.compare(&mut report);
+        self.programs.clear();
+        self.wait("the server has nothing open", KEPT, |this| this.samba.open_files().is_empty());
+        self.wait("the mounts hold what they held", KEPT, |this| this.held() == before);
+        report
+    }
+
+    /// Waits until each program has gone on.
+    fn settle(&mut self, fault: Option<Fault>) {
+        let before: Vec<_> = self.programs.iter().map(|program| program.progress().done).collect();
+        let what = format!("all programs go on after {fault:?}");
+        self.wait(&what, HANGS, |this| {
+            let now = this.programs.iter().map(|program| program.progress().done);
+            now.zip(&before).all(|(now, before)| now > *before + 1)
+        });
+    }
+
+    fn wait(&mut self, what: &str, patience: Duration, mut done: impl FnMut(&mut Self) -> bool) {
+        let began = Instant::now();
+        while !done(self) {
+            let failed = self.programs.iter_mut().find_map(|program| {
+                program.ended();
+                program.progress().failed.clone().map(|why| format!("{}: {why}", program.kind))
+            });
+            if let Some(why) = failed {
+                self.fail(&why);
+            }
+            if began.elapsed() > patience {
+                self.fail(&format!("waited in vain: {what}"));
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Panics with all that may tell why.
+    fn fail(&self, why: &str) -> ! {
+        eprintln!("--- seed {}: {why}", self.seed);
+        for program in &self.programs {
+            eprintln!("{}", program.describe());
+        }
+        for mount in &self.mounts {
+            let status = mount.sharefs(["status", "--json"]).stdout;
+            eprintln!("{}", String::from_utf8_lossy(&status));
+            for entry in fs::read_dir(mount.home()).expect("the home").flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.ends_with(".errors") || name.ends_with(".log") {
+                    let text = fs::read_to_string(entry.path()).unwrap_or_default();
+                    let skipped = text.lines().count().saturating_sub(60);
+                    eprintln!("--- the end of {name}");
+                    text.lines().skip(skipped).for_each(|line| eprintln!("{line}"));
+                }
+            }
+        }
+        eprintln!("held {:?}; open on the server: {:?}", self.held(), self.samba.open_files());
+        panic!("seed {}: {why}", self.seed);
+    }
+
+    fn held(&self) -> Vec<Held> {
+        let held = |mount: &Mount| {
+            let output = mount.sharefs(["status", "--json"]);
+            let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            let place = format!("/proc/{}", status[0]["pid"]);
+            let count = |name: &str| fs::read_dir(format!("{place}/{name}")).map_or(0, Iterator::count);
+            Held { descriptors: count("fd"), threads: count("task") }
+        };
+        self.mounts.iter().map(held).collect()
+    }
+
+    /// What was acknowledged must be on the server's disk, and nothing else.
+    fn compare(&self, report: &mut Report) {
+        let (share, mirror) = (self.samba.share_path(), self.mounts[0].home().join("mirror"));
+        for kind in ["image", "records", "names"] {
+            let output = Command::new("diff").arg("-r").arg(mirror.join(kind)).arg(share.join(kind)).output();
+            let output = output.expect("diff runs");
+            if !output.status.success() {
+                self.fail(&format!("{kind}: {}", String::from_utf8_lossy(&output.stdout)));
+            }
+            report.bytes += size_of(&mirror.join(kind));
+        }
+        let mut numbers = (0, 0);
+        for mount in &self.mounts {
+            let text = read(&mount.home().join("mirror/locks/done"));
+            let (done, uncertain) = text.split_once(' ').expect("two numbers");
+            numbers.0 += done.parse::<u64>().expect("a number");
+            numbers.1 += uncertain.parse::<u64>().expect("a number");
+        }
+        let number: u64 = read(&share.join("locks/number")).trim().parse().expect("a number");
+        if !(numbers.0..=numbers.0 + numbers.1).contains(&number) {
+            self.fail(&format!("locks: {number} after {numbers:?}"));
+        }
+        let rows = read(&mirror.join("sqlite/rows"));
+        let look = "import sqlite3, sys; db = sqlite3.connect('file:' + sys.argv[1] + '?immutable=1', uri=True)
+print(db.execute('select count(*) from t').fetchone()[0], db.execute('pragma integrity_check').fetchone()[0])";
+        let output = Command::new("python3").args(["-c", look]).arg(share.join("sqlite/db")).output();
+        let output = output.expect("python3 runs");
+        let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if found != format!("{rows} ok") {
+            self.fail(&format!("sqlite: {found} and not {rows} rows"));
+        }
+        report.checked = BTreeMap::from([("locks", number), ("sqlite", rows.parse().expect("a number"))]);
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn size_of(path: &Path) -> u64 {
+    let entries = fs::read_dir(path).expect("a directory").flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata().expect("an entry") {
+        meta if meta.is_dir() => size_of(&entry.path()),
+        meta => meta.len(),
+    };
+    entries.map(size).sum()
+}
