@@ -346,6 +346,10 @@ impl Remote for MemoryRemote {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    fn abandon(&self) {
+        self.cut();
+    }
+
     fn server_time(&self) -> Option<FileTime> {
         Some(crate::clock::now())
     }

@@ -456,6 +456,9 @@ pub trait Remote: Send + Sync + 'static {
         None
     }
 
+    /// End the connection at once: what waits for an answer fails.
+    fn abandon(&self) {}
+
     /// Whether there is a connection: without one, what is known is better than to wait for what is true.
     fn is_online(&self) -> bool {
         true

@@ -507,6 +507,10 @@ impl Remote for SmbRemote {
         Ok(Opened { handle: self.keep(Open::File(file)), attr, created: false, granted })
     }
 
+    fn abandon(&self) {
+        self.client.abort();
+    }
+
     fn server_time(&self) -> Option<FileTime> {
         Some(self.client.server_time())
     }

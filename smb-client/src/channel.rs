@@ -4,12 +4,10 @@
 //! costs its requests a second attempt, and is replaced.
 
 use std::sync::{Arc, PoisonError, RwLock, Weak};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use smb_proto::auth::{NtlmConfig, ntlm};
 use smb_proto::conn::ConnectionError;
 use smb_proto::crypto::CryptoProvider;
-use smb_proto::fscc::FileTime;
 use smb_proto::wire::{Capabilities, Dialect};
 
 use crate::client::{ClientInner, ConnectOptions};
@@ -110,12 +108,7 @@ async fn connect(
     let peer = client.peer;
     let socket =
         crate::resolve::connect(&options.host, peer.port(), Some(peer.ip()), options.connect_timeout).await?;
-    let ntlm_config = NtlmConfig {
-        workstation: String::new(),
-        target_name: options.host.clone(),
-        now: FileTime::from(SystemTime::now()),
-    };
-    let authenticator = ntlm(options.credentials.clone(), ntlm_config, crypto.clone())?;
+    let authenticator = options.authenticator(crypto)?;
     let config = options.connection_config(client.client_guid);
     let login = async {
         let link = Link::establish(socket, config, crypto.clone(), Some(client.link.breaks())).await?;

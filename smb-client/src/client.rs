@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use smb_proto::auth::{Credentials, NtlmConfig, ntlm};
+use smb_proto::auth::{Authenticator, Credentials, NtlmConfig, ntlm};
 use smb_proto::conn::{Chain, ConnectionConfig, ConnectionError, SessionConfig};
 use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, default_provider};
 use smb_proto::fscc::FileTime;
@@ -197,6 +197,16 @@ impl ConnectOptions {
         Self { resume: Some(resume), ..self }
     }
 
+    /// What conducts a login.
+    pub(crate) fn authenticator(&self, crypto: &Arc<dyn CryptoProvider>) -> Result<Box<dyn Authenticator>> {
+        let config = NtlmConfig {
+            workstation: String::new(),
+            target_name: self.host.clone(),
+            now: FileTime::from(SystemTime::now()),
+        };
+        Ok(ntlm(self.credentials.clone(), config, crypto.clone())?)
+    }
+
     pub(crate) fn connection_config(&self, client_guid: Guid) -> ConnectionConfig {
         let defaults = ConnectionConfig::default();
         ConnectionConfig {
@@ -357,12 +367,7 @@ impl Client {
         let config = options.connection_config(client_guid);
         let mut keys = [0; 8];
         crypto.random(&mut keys).map_err(ConnectionError::from)?;
-        let ntlm_config = NtlmConfig {
-            workstation: String::new(),
-            target_name: options.host.clone(),
-            now: FileTime::from(SystemTime::now()),
-        };
-        let authenticator = ntlm(options.credentials.clone(), ntlm_config, crypto.clone())?;
+        let authenticator = options.authenticator(&crypto)?;
         let session_config = SessionConfig {
             sign: options.sign,
             encrypt: options.encrypt,
@@ -454,6 +459,11 @@ impl Client {
     /// The server has no such share, or refuses it.
     pub async fn share(&self, name: &str) -> Result<Share> {
         Share::connect(self.inner.clone(), name).await
+    }
+
+    /// Ends the connection at once, without a word to the server: what waits for an answer fails.
+    pub fn abort(&self) {
+        self.inner.link.close();
     }
 
     /// Tells the server that the session is over. Dropping the last clone closes the connection, which tells it

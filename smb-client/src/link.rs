@@ -239,6 +239,11 @@ impl Link {
         }
     }
 
+    /// Ends the connection.
+    pub(crate) fn close(&self) {
+        self.shared.close(ConnectionError::Closed);
+    }
+
     /// Why the connection is over, if it is.
     pub(crate) fn closed(&self) -> Option<ConnectionError> {
         self.shared.lock().machine.closed().cloned()

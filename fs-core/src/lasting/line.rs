@@ -68,6 +68,7 @@ impl Line {
         }
         *now = None;
         if self.is_over() {
+            self.state.send_replace(LineState::Over);
             return false;
         }
         self.state.send_replace(LineState::Down {
@@ -98,16 +99,13 @@ impl Line {
         self.state.send_replace(LineState::Up);
     }
 
-    /// There will be no other.
+    /// There will be no other, and what waits for an answer by this one waits no longer.
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::Release);
-        let mut now = self.now();
-        if now.is_none() {
-            self.state.send_replace(LineState::Over);
-        }
-        // What is under way ends with the connection itself.
-        if !matches!(*self.state.borrow(), LineState::Up) {
-            *now = None;
+        let now = self.now().clone();
+        match now {
+            Some(connected) => connected.remote.abandon(),
+            None => drop(self.state.send_replace(LineState::Over)),
         }
         self.hurry.notify_waiters();
     }

@@ -363,6 +363,23 @@ async fn giving_up_ends_all_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn giving_up_ends_what_the_server_does_not_answer() {
+    let dial = MemoryDial::new(0, 1);
+    let remote = Arc::new(connect(&dial).await);
+    let handle = create(&remote, "file").await.unwrap();
+    dial.last().set_latency(Duration::from_secs(10));
+    let writing = tokio::spawn({
+        let remote = remote.clone();
+        async move { remote.write(handle, 0, Bytes::from_static(b"x")).await }
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    remote.give_up();
+    let written = writing.await.unwrap();
+    assert!(matches!(written, Err(RemoteError::Offline(_))), "{written:?}");
+    assert_eq!(*remote.state().borrow(), LineState::Over);
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_become_rarer() {
     let dial = MemoryDial::new(0, 1);
     let remote = connect(&dial).await;

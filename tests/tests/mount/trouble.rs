@@ -57,6 +57,11 @@ fn a_server_that_pauses_is_waited_for() {
 /// Told to end twice, the serving process does not wait for the server any more, and says what is lost.
 #[test]
 fn told_twice_it_ends_and_names_what_is_not_saved() {
+    told_twice(Samba::kill_hard);
+    told_twice(|samba| samba.freeze());
+}
+
+fn told_twice(lose: impl Fn(&mut Samba)) {
     let mut samba = Samba::start();
     let mount = Mount::new(&samba).start();
     assert!(mount.umount().status.success());
@@ -78,7 +83,7 @@ fn told_twice_it_ends_and_names_what_is_not_saved() {
         .spawn()
         .expect("bash starts");
     wait_until("the file is open", || mount.home().join("ready").exists());
-    samba.kill_hard();
+    lose(&mut samba);
     drop(writer.stdin.take());
     std::thread::sleep(Duration::from_millis(500));
     let status = mount.sharefs(["status", "--json"]);
