@@ -151,7 +151,14 @@ impl Client {
             _ => vec![Request::Logoff(Empty)],
         };
         let timeout = (kind & 0x80 != 0).then(|| Duration::from_secs(u64::from(kind & 0x1F)));
-        let chain = Chain { session_id: SESSION_ID, tree_id: TREE_ID, requests, timeout };
+        let chain = Chain {
+            session_id: SESSION_ID,
+            tree_id: TREE_ID,
+            requests,
+            timeout,
+            channel_sequence: 0,
+            replay: false,
+        };
         if let Ok(token) = self.machine.send(self.now, chain) {
             self.tokens.push(token);
         }
