@@ -153,7 +153,9 @@ impl Filesystem {
         let asked = if self.lease_known(ino).await { self.inodes().stamp() } else { asked };
         let attr = self.ask(ino, fh).await?;
         self.inodes().learn(ino, attr, asked, Instant::now());
-        if let Some(content) = content {
+        if let Some(content) = content
+            && self.inodes().is_unchanged(ino, asked)
+        {
             content.noticed(&attr);
         }
         Ok(self.presented(ino, &attr))
@@ -224,8 +226,9 @@ impl Filesystem {
         content.before_resize(size).await;
         let asked = self.inodes().stamp();
         let attr = self.apply(ino, fh, request).await?;
-        content.resized(size);
         self.applied(ino, attr, asked);
+        self.inodes().resized(ino, attr.size, Instant::now());
+        content.resized(size);
         Ok(attr)
     }
 

@@ -234,7 +234,8 @@ impl Filesystem {
         let asked = self.inodes().stamp();
         let Ok(attr) = self.remote.attr(backing.handle).await else { return true };
         drop(closed);
-        if content.compare(&attr) {
+        // What was asked before a change of our own tells nothing about others.
+        if self.inodes().is_unchanged(content.ino, asked) && content.compare(&attr) {
             let ino = content.ino;
             self.inodes().learn(ino, attr, asked, Instant::now());
             let kernel = kernel.clone();

@@ -67,6 +67,24 @@ impl Inodes {
         }
     }
 
+    /// The file has been cut or extended to this size by this mount, whatever else has been learned meanwhile: an answer
+    /// that is not believed for being older than some other change must not leave the old size behind.
+    pub(crate) fn resized(&mut self, ino: Ino, size: u64, now: Instant) {
+        self.changed(ino);
+        if let Some(node) = self.nodes.get_mut(&ino)
+            && let Some(attr) = &mut node.attr
+            && attr.size != size
+        {
+            attr.size = size;
+            node.fresh_until = now;
+        }
+    }
+
+    /// Whether this mount has changed nothing of an inode since `asked` was read.
+    pub(crate) fn is_unchanged(&self, ino: Ino, asked: Stamp) -> bool {
+        self.nodes.get(&ino).is_some_and(|node| node.changed <= asked)
+    }
+
     /// Whether a directory's lease was held when `asked` was read, and this mount has changed nothing in it since.
     pub(crate) fn is_settled(&self, directory: Ino, asked: Stamp) -> bool {
         let settled = |node: &Node| node.leased.is_some_and(|since| asked >= since) && node.changed <= asked;
