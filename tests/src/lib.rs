@@ -37,7 +37,7 @@ pub use lab::{SambaVersion, find_tool};
 pub use mount::{Mount, MountBuilder, sharefs_binary};
 pub use process::{Group, find_program, wait_until};
 pub use random::Random;
-pub use relay::{Damage, Meddler, Message, Relay, Way};
+pub use relay::{Attack, Damage, Meddler, Message, Relay, Way};
 pub use samba::{Samba, SambaBuilder};
 pub use snapshots::Snapshots;
 pub use user::User;

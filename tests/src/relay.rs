@@ -1,6 +1,7 @@
 //! A TCP relay that makes the network's trouble: delay, silence, connections cut in the middle of a message, and what an
 //! attacker in the middle can do. It also counts what a client asks.
 
+mod attack;
 mod stream;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::address::free_address;
+pub use attack::Attack;
 pub use stream::{Damage, Meddler, Message, Way};
 use stream::{Stream, Tampering};
 

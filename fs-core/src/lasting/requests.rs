@@ -1,7 +1,7 @@
 //! Each request, and how it goes on when the connection does not.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
@@ -67,6 +67,30 @@ impl Lasting {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Does what may be repeated and changes an open file.
+    async fn change<T, F>(
+        &self,
+        handle: RemoteHandle,
+        work: impl Fn(Up, RemoteHandle) -> F,
+    ) -> RemoteResult<T>
+    where
+        F: Future<Output = RemoteResult<T>>,
+    {
+        let slot = self.shared.slot(handle)?;
+        let _changing = slot.change();
+        self.shared.with_open(handle, Change, work).await
+    }
+
+    /// Looks at a file that is locked, where that is needed to have it locked again.
+    async fn see(&self, handle: RemoteHandle) -> RemoteResult<()> {
+        if self.shared.slot(handle)?.is_to_be_seen()
+            && let Err(error) = self.attr(handle).await
+        {
+            tracing::debug!(%error, "a locked file could not be looked at");
+        }
+        Ok(())
     }
 
     /// Renames, and what is open keeps its handle under the new name.
@@ -155,20 +179,26 @@ impl Remote for Lasting {
             let data = data.clone();
             async move { up.remote.write(open, offset, data).await }
         };
-        self.shared.with_open(handle, Change, write).await
+        self.change(handle, write).await
     }
 
     async fn flush(&self, handle: RemoteHandle) -> RemoteResult<()> {
-        self.shared.with_open(handle, Change, |up, open| async move { up.remote.flush(open).await }).await
+        self.shared.with_open(handle, Change, |up, open| async move { up.remote.flush(open).await }).await?;
+        self.see(handle).await
     }
 
     async fn attr(&self, handle: RemoteHandle) -> RemoteResult<RemoteAttr> {
-        self.shared.with_open(handle, Look, |up, open| async move { up.remote.attr(open).await }).await
+        let slot = self.shared.slot(handle)?;
+        let changes = slot.changes();
+        let ask = |up: Up, open| async move { up.remote.attr(open).await };
+        let attr = self.shared.with_open(handle, Look, ask).await?;
+        slot.saw(&attr, changes);
+        Ok(attr)
     }
 
     async fn set_attr_handle(&self, handle: RemoteHandle, change: &SetAttr) -> RemoteResult<RemoteAttr> {
         let set = |up: Up, open| async move { up.remote.set_attr_handle(open, change).await };
-        self.shared.with_open(handle, Change, set).await
+        self.change(handle, set).await
     }
 
     async fn set_attr(&self, place: Place<'_>, change: &SetAttr) -> RemoteResult<RemoteAttr> {
@@ -306,9 +336,10 @@ impl Remote for Lasting {
 
     async fn lock(&self, handle: RemoteHandle, ranges: &[LockedRange], wait: bool) -> RemoteResult<()> {
         let slot = self.shared.slot(handle)?;
-        let (slot_of, uncertain) = (&slot, AtomicBool::new(false));
+        let (slot_of, uncertain, generation) = (&slot, AtomicBool::new(false), AtomicU64::new(0));
         let lock = |up: Up, open| {
             let again = uncertain.swap(true, Ordering::Relaxed);
+            generation.store(up.generation, Ordering::Relaxed);
             async move {
                 if again && slot_of.is_kept() {
                     // The attempt before may have locked them, for this very open.
@@ -317,9 +348,12 @@ impl Remote for Lasting {
                 up.remote.lock(open, ranges, wait).await
             }
         };
-        self.shared.with_open(handle, Change, lock).await?;
-        slot.locked(ranges);
-        Ok(())
+        loop {
+            self.shared.with_open(handle, Change, &lock).await?;
+            if slot.locked(ranges, generation.load(Ordering::Relaxed)).await {
+                return self.see(handle).await;
+            }
+        }
     }
 
     async fn unlock(&self, handle: RemoteHandle, ranges: &[LockedRange]) -> RemoteResult<()> {
@@ -352,12 +386,12 @@ impl Remote for Lasting {
             let range = range.clone();
             async move { up.remote.zero(open, range, hole).await }
         };
-        self.shared.with_open(handle, Change, zero).await
+        self.change(handle, zero).await
     }
 
     async fn allocate(&self, handle: RemoteHandle, size: u64) -> RemoteResult<()> {
         let allocate = |up: Up, open| async move { up.remote.allocate(open, size).await };
-        self.shared.with_open(handle, Change, allocate).await
+        self.change(handle, allocate).await
     }
 
     async fn copy(
@@ -372,7 +406,7 @@ impl Remote for Lasting {
             let source = self.shared.slot(source)?.on(&up, &self.shared.events).await?;
             up.remote.copy(source, from, target, to, length).await
         };
-        self.shared.with_open(target, Change, copy).await
+        self.change(target, copy).await
     }
 
     async fn attributes(&self, place: Place<'_>) -> RemoteResult<Vec<(Bytes, Bytes)>> {

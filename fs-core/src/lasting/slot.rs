@@ -12,7 +12,7 @@ use super::is_loss;
 use super::line::Connected;
 use crate::name::RemotePath;
 use crate::remote::{
-    Caching, Disposition, Keepsake, LeaseAsk, LeaseKey, LockedRange, OpenHow, Opened, RemoteAttr,
+    Caching, Disposition, Keepsake, LeaseAsk, LeaseKey, LockedRange, OpenHow, Opened, Remote, RemoteAttr,
     RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteResult,
 };
 
@@ -38,6 +38,12 @@ struct State {
     identity: Identity,
     /// What is locked, each range as it was asked for.
     locks: Vec<LockedRange>,
+    /// What the file was when it was looked at last, unless we have changed it since. What is under way may have changed it
+    /// or not.
+    seen: Option<Seen>,
+    /// How often we have begun to change it, and how often that is under way.
+    changes: u64,
+    changing: usize,
     /// It is the same no more, and will not be again.
     spoilt: bool,
     /// Nobody uses it any more: whoever opens it closes it.
@@ -70,11 +76,39 @@ impl Identity {
     }
 }
 
+/// What tells a file that was changed from one that was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    size: u64,
+    written: FileTime,
+    changed: FileTime,
+}
+
+impl Seen {
+    fn of(attr: &RemoteAttr) -> Self {
+        Self { size: attr.size, written: attr.written, changed: attr.changed }
+    }
+}
+
+/// We change it as long as this lives.
+pub(super) struct Changing<'a>(&'a Slot);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.changing -= 1;
+        state.seen = None;
+    }
+}
+
 impl Slot {
     pub(super) fn file(path: &RemotePath, how: &OpenHow, opened: &Opened, connected: &Connected) -> Self {
         let keepsake = connected.remote.keepsake(opened.handle);
         let how = OpenHow { disposition: Disposition::Open, ..*how };
-        Self::new(What::File(how), path, opened.handle, keepsake, Identity::of(&opened.attr), connected)
+        let slot =
+            Self::new(What::File(how), path, opened.handle, keepsake, Identity::of(&opened.attr), connected);
+        slot.state().seen = Some(Seen::of(&opened.attr));
+        slot
     }
 
     pub(super) fn directory(
@@ -102,6 +136,9 @@ impl Slot {
             keepsake,
             identity,
             locks: Vec::new(),
+            seen: None,
+            changes: 0,
+            changing: 0,
             spoilt: false,
             closed: false,
             told: HashSet::new(),
@@ -225,18 +262,31 @@ impl Slot {
             return Err(RemoteError::Stale);
         }
         if !locks.is_empty()
-            && let Err(error) = remote.lock(opened.handle, &locks, false).await
+            && let Err(error) = self.lock_again(opened.handle, &locks, remote).await
         {
             if is_loss(&error) {
                 return Err(error);
             }
-            tracing::warn!(%path, %error, "a lock that a program holds was given to somebody else meanwhile");
+            tracing::warn!(%path, %error, "a lock that a program holds may have been another's meanwhile");
             let _ = remote.close(opened.handle).await;
             self.state().spoilt = true;
             return Err(RemoteError::Stale);
         }
         self.state().keepsake = None;
         Ok(opened.handle)
+    }
+
+    /// Has the locks that ended with their connection again. Nobody can tell whether another had them in between; but who
+    /// has locked a file to change it has changed it.
+    async fn lock_again(
+        &self,
+        handle: RemoteHandle,
+        locks: &[LockedRange],
+        remote: &dyn Remote,
+    ) -> RemoteResult<()> {
+        remote.lock(handle, locks, false).await?;
+        let now = Seen::of(&remote.attr(handle).await?);
+        if self.state().seen == Some(now) { Ok(()) } else { Err(RemoteError::Stale) }
     }
 
     async fn revive_directory(
@@ -277,8 +327,43 @@ impl Slot {
         self.state().keepsake.is_some()
     }
 
-    pub(super) fn locked(&self, ranges: &[LockedRange]) {
-        self.state().locks.extend_from_slice(ranges);
+    /// It is to be had locked again; not if it was opened on another connection since `generation`, without these.
+    pub(super) async fn locked(&self, ranges: &[LockedRange], generation: u64) -> bool {
+        // Whoever opens it anew looks at the locks first.
+        let _turn = self.reviving.lock().await;
+        let mut state = self.state();
+        let is_current = state.generation == generation;
+        if is_current {
+            state.locks.extend_from_slice(ranges);
+        }
+        is_current
+    }
+
+    /// Something of it is changed from now on.
+    pub(super) fn change(&self) -> Changing<'_> {
+        let mut state = self.state();
+        state.changes += 1;
+        state.changing += 1;
+        Changing(self)
+    }
+
+    /// To be read before the file is looked at, for [`Self::saw`].
+    pub(super) fn changes(&self) -> u64 {
+        self.state().changes
+    }
+
+    /// So it was, and `changes` before.
+    pub(super) fn saw(&self, attr: &RemoteAttr, changes: u64) {
+        let mut state = self.state();
+        if state.changes == changes && state.changing == 0 {
+            state.seen = Some(Seen::of(attr));
+        }
+    }
+
+    /// Whether its locks end with the connection, and nobody has looked at it since we changed it.
+    pub(super) fn is_to_be_seen(&self) -> bool {
+        let state = self.state();
+        !state.locks.is_empty() && state.keepsake.is_none() && state.seen.is_none()
     }
 
     pub(super) fn unlocked(&self, ranges: &[LockedRange]) {

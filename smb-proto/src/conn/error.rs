@@ -92,6 +92,13 @@ pub enum ConnectionError {
     /// The transport ended.
     #[error("the server closed the connection")]
     Lost,
+    /// The transport ended where the server was to confirm the negotiation, as it has to if what it received was not what
+    /// the client sent ([MS-SMB2] 3.3.5.15.12).
+    #[error(
+        "the server closed the connection when it was to confirm the negotiation, which may have been tampered with on \
+         its way"
+    )]
+    NotConfirmed,
     /// See [`PeerIncompatible`].
     #[error("the server cannot be used: {0}")]
     PeerIncompatible(#[from] PeerIncompatible),

@@ -372,6 +372,11 @@ impl Connection {
         if self.closed.is_some() {
             return;
         }
+        let confirming = |waiting: &Waiting| matches!(waiting.purpose, Purpose::Validate { .. });
+        let reason = match reason {
+            ConnectionError::Lost if self.chains.values().any(confirming) => ConnectionError::NotConfirmed,
+            reason => reason,
+        };
         self.closed = Some(reason.clone());
         self.queue.clear();
         self.pending.clear();

@@ -24,6 +24,7 @@ mod links;
 mod locks;
 mod login;
 mod matrix;
+mod middle;
 mod names;
 mod posix;
 mod second;

@@ -94,9 +94,9 @@ impl Fault {
             // S114: who only looks is told after a while.
             "EHOSTDOWN" => true,
             "ENOSPC" | "EDQUOT" | "SQLITE_FULL" => self == Self::Full,
-            _ if error.starts_with("SQLITE_IOERR") => self == Self::Full,
-            // S112: a lock that another took while the connection was away. Only the locks' programs live with it.
-            "ESTALE" => true,
+            // S112: a lock that may have been another's while the connection was away.
+            "ESTALE" => what == "lock",
+            _ if error.starts_with("SQLITE_IOERR") => true,
             _ => false,
         }
     }

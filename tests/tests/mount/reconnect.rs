@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
-use sharefs_tests::{Mount, Relay, Samba, SambaBuilder, wait_until};
+use sharefs_tests::{Attack, Mount, Relay, Samba, SambaBuilder, wait_until};
 use tokio::runtime::Runtime;
 
 use crate::help::REFUSED;
@@ -171,6 +171,27 @@ fn s112_locks_are_taken_again() {
     }
 }
 
+#[test]
+fn s112_a_lock_that_another_used_meanwhile_is_lost() {
+    let samba = Samba::start();
+    let other = Mount::new(&samba).start();
+    for (changes, outcome) in [("os.write(g, b'2'); os.fsync(g)", "ESTALE"), ("os.read(g, 1)", "''")] {
+        let line = Line::to(&samba);
+        let mount = Mount::new(&samba).through(&line.relay).start();
+        mount.shell("echo 1 > mnt/file");
+        let mut python = Python::start(&mount);
+        python.run("f = os.open('file', os.O_RDWR); fcntl.lockf(f, fcntl.LOCK_EX)");
+        line.relay.refuse(true);
+        line.relay.cut();
+        let mut rival = Python::start(&other);
+        assert_eq!(rival.run("g = os.open('file', os.O_RDWR); fcntl.lockf(g, fcntl.LOCK_EX)"), "''");
+        assert_eq!(rival.run(&format!("{changes}; _ = ''")), "''");
+        assert_eq!(rival.run("os.close(g)"), "''");
+        line.relay.refuse(false);
+        assert_eq!(python.run("os.pwrite(f, b'x', 0); os.fsync(f)"), outcome, "after {changes}");
+    }
+}
+
 /// Every command succeeds, and nothing is done twice, while the connection is cut all the time.
 #[test]
 fn s113_what_was_under_way_is_done_once() {
@@ -298,4 +319,37 @@ fn s117_a_changed_password_is_picked_up() {
     assert_eq!(python.end(), "5");
     wait_until("it is well again", || state(&mount) == "ok");
     assert_eq!(fs::read(samba.share_path().join("file")).expect("the file"), b"before after");
+}
+
+#[test]
+fn s119_nobody_in_the_middle_gets_in_with_a_new_connection() {
+    let samba = Samba::start();
+    for attack in Attack::ALL {
+        let line = Line::to(&samba);
+        if attack == Attack::Recorded {
+            line.relay.meddle(Some(attack.meddler()));
+        }
+        let mount = Mount::new(&samba).through(&line.relay).start();
+        let mut python = Python::start(&mount);
+        python.run(
+            "f = os.open('file', os.O_RDWR | os.O_CREAT | os.O_TRUNC); os.write(f, b'before '); os.fsync(f)",
+        );
+        if attack != Attack::Recorded {
+            line.relay.meddle(Some(attack.meddler()));
+        }
+        line.relay.cut();
+        python.begin("os.write(f, b'after'); os.fsync(f); _ = os.pread(f, 100, 0)");
+        let says = match attack {
+            Attack::OlderDialect => "less protection than before",
+            Attack::OlderDialectAnswered | Attack::WeakerCipher | Attack::WeakerSigning | Attack::Forged => {
+                "signature"
+            }
+            Attack::Recorded => "mechListMIC",
+            Attack::Unsigned | Attack::Answered => "must be signed",
+            Attack::Replayed => "not asked",
+        };
+        wait_until(&format!("{attack:?} is noticed"), || state(&mount).contains(says));
+        line.relay.meddle(None);
+        assert_eq!(python.end(), "b'before after'", "{attack:?}");
+    }
 }
