@@ -245,8 +245,16 @@ impl Slot {
         if let Some(key) = lease {
             let _ = events.send(RemoteEvent::LeaseLost { key });
         }
-        // Without the lease: what was kept under it is being written and forgotten at this moment.
-        let opened = match remote.open(&path, &OpenHow { lease: None, ..*how }).await {
+        // With the lease, which the server needs to keep it the next time; and what it still has of the one before is no
+        // stranger's. Nobody counts on the lease before an open asks for it once more.
+        let opened = match remote.open(&path, how).await {
+            // The lease is of the file that had this name before ([MS-SMB2] 3.3.5.9.8).
+            Err(error) if lease.is_some() && error.is(NtStatus::INVALID_PARAMETER) => {
+                remote.open(&path, &OpenHow { lease: None, ..*how }).await
+            }
+            result => result,
+        };
+        let opened = match opened {
             Ok(opened) => opened,
             Err(error) if is_gone(&error) => {
                 tracing::warn!(%path, %error, "a file that is open here is gone from the server");
@@ -272,7 +280,7 @@ impl Slot {
             self.state().spoilt = true;
             return Err(RemoteError::Stale);
         }
-        self.state().keepsake = None;
+        self.state().keepsake = remote.keepsake(opened.handle);
         Ok(opened.handle)
     }
 
