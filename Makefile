@@ -4,7 +4,7 @@ CARGO ?= cargo
 # What cargo-fuzz gives each target, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test check bench faults fuzz fuzz-smoke seeds setup
+.PHONY: help demo test check bench faults heavy fuzz fuzz-smoke seeds setup
 
 help:
 	@echo 'make demo    a throw-away Samba, a mount by an ordinary user, a tree copied in and out'
@@ -12,6 +12,7 @@ help:
 	@echo 'make check   format, clippy, licences, Windows'
 	@echo 'make bench   benchmarks'
 	@echo 'make faults  the fault campaign: SHAREFS_FAULT_SECONDS (600) for each server, from SHAREFS_FAULT_SEED'
+	@echo 'make heavy   a copy of SHAREFS_HEAVY_GIB (20), a tree of tens of thousands of files, a build on a mount'
 	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60)'
 	@echo 'make seeds   captures new seeds for the fuzz targets from real servers'
 
@@ -51,6 +52,12 @@ faults:
 	scripts/setup.sh test
 	$(CARGO) build -p sharefs --bins
 	$(CARGO) nextest run --profile faults -p sharefs-tests --test faults --run-ignored only --no-capture
+
+# Some of it takes half an hour, and 20 GiB of the disk of TMPDIR.
+heavy:
+	scripts/setup.sh test
+	$(CARGO) build -p sharefs --bins
+	$(CARGO) nextest run --profile heavy -p sharefs-tests --test heavy --run-ignored only --no-capture
 
 # What it finds to be new goes to fuzz/corpus; it begins with that and with fuzz/seeds.
 fuzz:

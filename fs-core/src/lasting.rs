@@ -84,6 +84,8 @@ pub enum LineState {
 
 /// Opens that are had again at once.
 const AT_ONCE: usize = 16;
+/// How often an open is opened anew for one request, each time after the server has closed it by itself.
+const REOPENINGS: u32 = 3;
 
 /// What a request does, as far as waiting goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,7 +366,7 @@ impl Shared {
     where
         F: Future<Output = RemoteResult<T>>,
     {
-        let (mut reopened, mut doubt) = (false, Doubt::default());
+        let (mut reopenings, mut doubt) = (0, Doubt::default());
         loop {
             let slot = self.slot(handle)?;
             let connected = self.up(kind).await?;
@@ -375,8 +377,12 @@ impl Shared {
             match result {
                 Err(error) if is_loss(&error) => self.lost(&connected, &error),
                 // Somebody at the server has closed it, and it was not us.
-                Err(error) if error.is(NtStatus::FILE_CLOSED) && !reopened && self.slot(handle).is_ok() => {
-                    reopened = true;
+                Err(error)
+                    if error.is(NtStatus::FILE_CLOSED)
+                        && reopenings < REOPENINGS
+                        && self.slot(handle).is_ok() =>
+                {
+                    reopenings += 1;
                     slot.closed_by_server(&connected);
                 }
                 Err(error) if doubt.of(&error) => {}

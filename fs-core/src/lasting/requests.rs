@@ -155,7 +155,11 @@ impl Remote for Lasting {
             && let Some(inner) = slot.there(connected)
         {
             let Ok(inner) = inner else { return Ok(None) };
-            match connected.remote.close(inner).await {
+            let mut closed = connected.remote.close(inner).await;
+            if closed.as_ref().is_err_and(|error| Doubt::default().of(error)) {
+                closed = connected.remote.close(inner).await;
+            }
+            match closed {
                 Err(error) if is_loss(&error) => self.shared.lost(connected, &error),
                 Err(error) if error.is(NtStatus::FILE_CLOSED) => return Ok(None),
                 result => return result,
@@ -345,7 +349,11 @@ impl Remote for Lasting {
                     // The attempt before may have locked them, for this very open.
                     let _ = up.remote.unlock(open, ranges).await;
                 }
-                up.remote.lock(open, ranges, wait).await
+                match up.remote.lock(open, ranges, wait).await {
+                    // So a server ends what waits for a lock where it closes the file by itself.
+                    Err(error) if error.is(NtStatus::RANGE_NOT_LOCKED) => Err(NtStatus::FILE_CLOSED.into()),
+                    result => result,
+                }
             }
         };
         loop {

@@ -158,15 +158,26 @@ impl Slot {
         (state.generation == connected.generation).then(|| state.inner.clone())
     }
 
-    /// The handle on this connection, opened there if need be.
+    /// The handle on this connection, opened there if need be. Must be called within a tokio runtime.
     pub(super) async fn on(
-        &self,
+        self: &Arc<Self>,
         connected: &Arc<Connected>,
         events: &mpsc::UnboundedSender<RemoteEvent>,
     ) -> RemoteResult<RemoteHandle> {
         if let Some(inner) = self.there(connected) {
             return inner;
         }
+        let (slot, connected, events) = (self.clone(), connected.clone(), events.clone());
+        // Who waits may give up; what is open on the server must be known all the same.
+        let opening = tokio::spawn(async move { slot.reopen(&connected, &events).await });
+        opening.await.unwrap_or_else(|_| Err(NtStatus::CONNECTION_DISCONNECTED.into()))
+    }
+
+    async fn reopen(
+        &self,
+        connected: &Connected,
+        events: &mpsc::UnboundedSender<RemoteEvent>,
+    ) -> RemoteResult<RemoteHandle> {
         let _turn = self.reviving.lock().await;
         if let Some(inner) = self.there(connected) {
             return inner;
