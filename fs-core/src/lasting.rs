@@ -9,6 +9,7 @@
 
 mod line;
 mod outcome;
+mod pace;
 mod requests;
 mod slot;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 
 use crate::remote::{Cause, Remote, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult};
 use line::{Connected, Line};
+use pace::Pace;
 use slot::Slot;
 
 /// Makes connections.
@@ -103,6 +105,7 @@ pub struct Lasting {
 struct Shared {
     dial: Arc<dyn Dial>,
     line: Line,
+    pace: Pace,
     patience: Patience,
     slots: RwLock<HashMap<u64, Arc<Slot>>>,
     /// Closed while there was no connection: the server keeps them.
@@ -137,6 +140,7 @@ impl Lasting {
         let shared = Arc::new(Shared {
             dial,
             line: Line::new(remote.clone()),
+            pace: Pace::default(),
             patience,
             slots: RwLock::default(),
             closing: Mutex::default(),
@@ -338,7 +342,7 @@ impl Shared {
         F: Future<Output = RemoteResult<T>>,
         G: Future<Output = RemoteResult<T>>,
     {
-        let (mut uncertain, mut doubt) = (false, Doubt::default());
+        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), 0);
         loop {
             let connected = self.up(kind).await?;
             let mut result = work(connected.clone()).await;
@@ -350,6 +354,7 @@ impl Shared {
                     uncertain = true;
                     self.lost(&connected, &error);
                 }
+                Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(pushed).await,
                 Err(error) if kind == Work::Change && doubt.of(&error) => {}
                 result => return result,
             }
@@ -366,7 +371,7 @@ impl Shared {
     where
         F: Future<Output = RemoteResult<T>>,
     {
-        let (mut reopenings, mut doubt) = (0, Doubt::default());
+        let (mut reopenings, mut doubt, mut pushed) = (0, Doubt::default(), 0);
         loop {
             let slot = self.slot(handle)?;
             let connected = self.up(kind).await?;
@@ -385,6 +390,7 @@ impl Shared {
                     reopenings += 1;
                     slot.closed_by_server(&connected);
                 }
+                Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(pushed).await,
                 Err(error) if doubt.of(&error) => {}
                 result => return result,
             }

@@ -72,6 +72,9 @@ struct Plan {
     breaks: u64,
     chance: Option<Random>,
     broken: bool,
+    /// Reads and writes that may be under way at once, and that are.
+    room: Option<usize>,
+    crowd: usize,
 }
 
 impl Default for MemoryRemote {
@@ -132,6 +135,22 @@ impl MemoryRemote {
         let mut plan = self.plan();
         plan.breaks = breaks;
         plan.chance = Some(Random::new(seed));
+    }
+
+    /// Refuse reads and writes while so many are under way.
+    pub fn set_room(&self, room: usize) {
+        self.plan().room = Some(room);
+    }
+
+    /// A read or write comes in.
+    fn crowd(&self, op: Op) -> RemoteResult<Crowd<'_>> {
+        let mut plan = self.plan();
+        if plan.room.is_some_and(|room| plan.crowd >= room) {
+            *plan.calls.entry(op).or_default() += 1;
+            return Err(NtStatus::INSUFF_SERVER_RESOURCES.into());
+        }
+        plan.crowd += 1;
+        Ok(Crowd(self))
     }
 
     /// Break the connection: the server closes what was open by it, and nothing is answered any more.
@@ -227,6 +246,15 @@ impl MemoryRemote {
     }
 }
 
+/// A read or write that is under way.
+struct Crowd<'a>(&'a MemoryRemote);
+
+impl Drop for Crowd<'_> {
+    fn drop(&mut self) {
+        self.0.plan().crowd -= 1;
+    }
+}
+
 /// What was opened and not yet told.
 struct Unheard<'a> {
     server: &'a MemoryServer,
@@ -274,10 +302,12 @@ impl Remote for MemoryRemote {
     }
 
     async fn read(&self, handle: RemoteHandle, offset: u64, len: u32) -> RemoteResult<Bytes> {
+        let _one = self.crowd(Op::Read)?;
         self.at_once(Op::Read, |server| server.read(handle, offset, len)).await
     }
 
     async fn write(&self, handle: RemoteHandle, offset: u64, data: Bytes) -> RemoteResult<()> {
+        let _one = self.crowd(Op::Write)?;
         self.at_once(Op::Write, |server| server.write(handle, offset, &data)).await
     }
 

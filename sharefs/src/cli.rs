@@ -75,6 +75,11 @@ fn command() -> Command {
                 .arg(switch("all", 'a', "All of this user's mounts").conflicts_with("dir"))
                 .arg(path("dir", "DIR", "The folder").required(false).required_unless_present("all")),
         )
+        .subcommand(
+            Command::new("reload")
+                .about("Have a mount that waits for its server try again now, with the password as it is saved now")
+                .arg(path("dir", "DIR", "The folder")),
+        )
         .subcommand(Command::new("list").about("Show mounts and what is remembered of them").arg(json()))
         .subcommand(
             Command::new("forget")
@@ -241,6 +246,10 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
         #[cfg(target_os = "linux")]
         Some(("status", matches)) => {
             crate::status::run(matches.get_flag("json"), matches.get_count("verbose") > 0)
+        }
+        #[cfg(target_os = "linux")]
+        Some(("reload", matches)) => {
+            crate::mount::reload(matches.get_one::<PathBuf>("dir").expect("required"))
         }
         #[cfg(target_os = "linux")]
         Some(("list", matches)) => crate::list::run(matches.get_flag("json")),

@@ -441,7 +441,8 @@ async fn unmount_on_signal(
     filesystem: Arc<Filesystem>,
     remote: Arc<Lasting>,
 ) {
-    for times in 1.. {
+    let mut times = 0;
+    loop {
         tokio::select! {
             _ = signals.terminate.recv() => {}
             _ = signals.interrupt.recv() => {}
@@ -452,7 +453,12 @@ async fn unmount_on_signal(
                     continue;
                 }
             }
+            _ = signals.reload.recv() => {
+                remote.retry();
+                continue;
+            }
         }
+        times += 1;
         if times > 1 {
             for path in filesystem.unsaved() {
                 tracing::error!(%path, "what was written to this file is not on the server, and is lost");
@@ -480,6 +486,8 @@ struct Signals {
     interrupt: Signal,
     quit: Signal,
     hang_up: Signal,
+    /// Not what others take for it, which is what ends a program whose terminal is closed.
+    reload: Signal,
     foreground: bool,
 }
 
@@ -492,6 +500,7 @@ impl Signals {
             interrupt: watch(SignalKind::interrupt())?,
             quit: watch(SignalKind::quit())?,
             hang_up: watch(SignalKind::hangup())?,
+            reload: watch(SignalKind::user_defined1())?,
             foreground,
         })
     }
@@ -512,6 +521,17 @@ pub(crate) fn unmount(matches: &ArgMatches) -> Result<ExitCode> {
         }
     }
     Ok(code)
+}
+
+/// `sharefs reload`
+pub(crate) fn reload(dir: &Path) -> Result<ExitCode> {
+    let dir = fs_fuse::resolve(dir)?;
+    let record = MountRecord::load(&dir).filter(MountRecord::is_alive);
+    let record = record.with_context(|| format!("{} is no mount of yours", dir.display()))?;
+    let process = rustix::process::Pid::from_raw(record.pid).context("a process has a number")?;
+    rustix::process::kill_process(process, rustix::process::Signal::USR1)
+        .context("cannot tell the serving process")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn unmount_from(dir: &Path, lazy: bool) -> Result<()> {

@@ -171,7 +171,7 @@ fn described(error: &dyn std::error::Error) -> String {
 }
 
 /// Between 0 and 1; not for cryptography.
-fn jitter() -> f64 {
+pub(super) fn jitter() -> f64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let bits = RandomState::new().build_hasher().finish() >> 32;
     bits as f64 / f64::from(u32::MAX)

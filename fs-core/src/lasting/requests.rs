@@ -31,7 +31,7 @@ impl Lasting {
         early: u32,
     ) -> RemoteResult<(Opened, Option<Bytes>)> {
         let asked = Asked::now();
-        let (mut uncertain, mut doubt) = (false, Doubt::default());
+        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), 0);
         let mut how = *how;
         // What an attempt made whose answer was lost.
         let mut ours = false;
@@ -62,6 +62,9 @@ impl Lasting {
                         Err(error) if is_loss(&error) => self.shared.lost(&connected, &error),
                         Err(error) => return Err(error),
                     }
+                }
+                Err(error) if self.shared.pace.is_to_wait(&error, &mut pushed) => {
+                    self.shared.pace.pause(pushed).await;
                 }
                 Err(error) if doubt.of(&error) => {}
                 Err(error) => return Err(error),
@@ -98,7 +101,7 @@ impl Lasting {
     where
         F: Future<Output = RemoteResult<()>>,
     {
-        let (mut uncertain, mut doubt) = (false, Doubt::default());
+        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), 0);
         loop {
             let connected = self.shared.up(Change).await?;
             let remote = &*connected.remote;
@@ -119,6 +122,9 @@ impl Lasting {
                         slots.values().for_each(|slot| slot.renamed(from.path, to.path));
                     });
                     return Ok(());
+                }
+                Err(error) if self.shared.pace.is_to_wait(&error, &mut pushed) => {
+                    self.shared.pace.pause(pushed).await;
                 }
                 Err(error) if doubt.of(&error) => {}
                 Err(error) => return Err(error),
@@ -173,15 +179,24 @@ impl Remote for Lasting {
     }
 
     async fn read(&self, handle: RemoteHandle, offset: u64, len: u32) -> RemoteResult<Bytes> {
-        self.shared
-            .with_open(handle, Change, |up, open| async move { up.remote.read(open, offset, len).await })
-            .await
+        let read = |up: Up, open| async move {
+            let _turn = self.shared.pace.turn().await;
+            let data = up.remote.read(open, offset, len).await?;
+            self.shared.pace.succeeded();
+            Ok(data)
+        };
+        self.shared.with_open(handle, Change, read).await
     }
 
     async fn write(&self, handle: RemoteHandle, offset: u64, data: Bytes) -> RemoteResult<()> {
         let write = |up: Up, open| {
             let data = data.clone();
-            async move { up.remote.write(open, offset, data).await }
+            async move {
+                let _turn = self.shared.pace.turn().await;
+                up.remote.write(open, offset, data).await?;
+                self.shared.pace.succeeded();
+                Ok(())
+            }
         };
         self.change(handle, write).await
     }

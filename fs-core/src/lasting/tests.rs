@@ -410,3 +410,24 @@ async fn a_denial_is_believed_when_it_is_said_twice() {
     let written = remote.write(handle, 0, Bytes::from_static(b"y")).await;
     assert!(matches!(&written, Err(error) if error.is(NtStatus::ACCESS_DENIED)), "{written:?}");
 }
+
+/// Everything is done in the end, and soon no more is asked for at once than the server has room for.
+#[tokio::test(start_paused = true)]
+async fn s123_a_server_that_cannot_keep_up_is_asked_for_less() {
+    let dial = MemoryDial::new(0, 1);
+    let remote = Arc::new(connect(&dial).await);
+    let handle = create(&remote, "file").await.unwrap();
+    dial.last().set_room(4);
+    let write = |i: u64| {
+        let remote = remote.clone();
+        async move { remote.write(handle, i, Bytes::from_static(b"x")).await.unwrap() }
+    };
+    futures::future::join_all((0..200).map(write)).await;
+    let refused = dial.last().calls(Op::Write) - 200;
+    assert!((1..60).contains(&refused), "{refused} of 200");
+    assert_eq!(remote.read(handle, 0, 200).await.unwrap(), vec![b'x'; 200]);
+    // What does not get better is told.
+    dial.last().set_room(0);
+    let written = remote.write(handle, 0, Bytes::from_static(b"y")).await;
+    assert!(matches!(&written, Err(error) if error.is(NtStatus::INSUFF_SERVER_RESOURCES)), "{written:?}");
+}

@@ -1,8 +1,10 @@
 //! The connection breaks under a mount, or the server is started anew (S110 and on).
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
@@ -316,6 +318,9 @@ fn s117_a_changed_password_is_picked_up() {
     let changed = login.replace(samba.password(), "Another-word-4711");
     assert_ne!(changed, login);
     fs::write(mount.credentials(), changed).expect("the credentials file");
+    let reload = |path: &Path| mount.sharefs([OsStr::new("reload"), path.as_os_str()]);
+    assert!(!reload(mount.home()).status.success(), "nothing is mounted there");
+    assert!(reload(mount.path()).status.success());
     assert_eq!(python.end(), "5");
     wait_until("it is well again", || state(&mount) == "ok");
     assert_eq!(fs::read(samba.share_path().join("file")).expect("the file"), b"before after");

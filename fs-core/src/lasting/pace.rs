@@ -1,0 +1,112 @@
+//! How much is asked for at once of a server that says it cannot keep up.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use smb_proto::NtStatus;
+use tokio::sync::Notify;
+
+use super::line::jitter;
+use crate::remote::RemoteError;
+
+/// The pause after the first refusal; each doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a request is repeated: some ten seconds, after which it is not for want of a moment.
+const REPEATS: u32 = 10;
+/// So many requests under way are no burden to anybody: there is no limit again.
+const FREE: usize = 64;
+
+/// Reads and writes under way, and how many there may be: half as many after each refusal, and then ever more as they succeed.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    state: Mutex<State>,
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    under_way: usize,
+    limit: Option<usize>,
+    /// Successes since the limit rose.
+    successes: usize,
+}
+
+/// One of the requests.
+pub(super) struct Turn<'a>(&'a Pace);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.state().under_way -= 1;
+        self.0.ended.notify_one();
+    }
+}
+
+/// Whether the server has no room for a request now, and may have soon.
+pub(super) fn is_pushback(error: &RemoteError) -> bool {
+    let Some(status) = error.status() else { return false };
+    matches!(
+        status,
+        NtStatus::INSUFFICIENT_RESOURCES
+            | NtStatus::INSUFF_SERVER_RESOURCES
+            | NtStatus::NETWORK_BUSY
+            | NtStatus::NO_MEMORY
+    )
+}
+
+impl Pace {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until one more may be under way.
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        loop {
+            let ended = self.ended.notified();
+            {
+                let mut state = self.state();
+                if state.limit.is_none_or(|limit| state.under_way < limit) {
+                    state.under_way += 1;
+                    return Turn(self);
+                }
+            }
+            ended.await;
+        }
+    }
+
+    /// One has been answered with what was asked for.
+    pub(super) fn succeeded(&self) {
+        let mut state = self.state();
+        let Some(limit) = state.limit else { return };
+        state.successes += 1;
+        if state.successes >= limit {
+            state.successes = 0;
+            state.limit = Some(limit + 1).filter(|limit| *limit < FREE);
+            match state.limit {
+                Some(_) => self.ended.notify_one(),
+                None => self.ended.notify_waiters(),
+            }
+        }
+    }
+
+    /// Whether a request is to be repeated after a pause, of which there have been `pushed`.
+    pub(super) fn is_to_wait(&self, error: &RemoteError, pushed: &mut u32) -> bool {
+        if !is_pushback(error) {
+            return false;
+        }
+        let mut state = self.state();
+        if state.limit.is_none() {
+            tracing::warn!(%error, "the server cannot keep up: it is asked for less at once");
+        }
+        state.limit = Some((state.limit.unwrap_or(FREE).min(state.under_way) / 2).max(1));
+        state.successes = 0;
+        *pushed += 1;
+        *pushed <= REPEATS
+    }
+
+    /// The pause after so many refusals of one request.
+    pub(super) async fn pause(&self, pushed: u32) {
+        let doubled = FIRST_PAUSE.saturating_mul(1 << pushed.min(10)).min(LONGEST_PAUSE);
+        tokio::time::sleep(doubled.mul_f64(0.5 + 0.5 * jitter())).await;
+    }
+}
