@@ -375,9 +375,10 @@ impl Shared {
         loop {
             let slot = self.slot(handle)?;
             let connected = self.up(kind).await?;
-            let result = match slot.on(&connected, &self.events).await {
-                Ok(inner) => work(connected.clone(), inner).await,
-                Err(error) => Err(error),
+            let inner = slot.on(&connected, &self.events).await;
+            let result = match &inner {
+                Ok(inner) => work(connected.clone(), *inner).await,
+                Err(error) => Err(error.clone()),
             };
             match result {
                 Err(error) if is_loss(&error) => self.lost(&connected, &error),
@@ -388,7 +389,9 @@ impl Shared {
                         && self.slot(handle).is_ok() =>
                 {
                     reopenings += 1;
-                    slot.closed_by_server(&connected);
+                    if let Ok(inner) = inner {
+                        slot.closed_by_server(inner, &connected);
+                    }
                 }
                 Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(pushed).await,
                 Err(error) if doubt.of(&error) => {}

@@ -214,10 +214,10 @@ impl Slot {
         Err(NtStatus::FILE_CLOSED.into())
     }
 
-    /// The server has closed it by itself: the next use opens it anew.
-    pub(super) fn closed_by_server(&self, connected: &Connected) {
+    /// The server has closed this handle of it by itself: the next use opens it anew, if none has yet.
+    pub(super) fn closed_by_server(&self, inner: RemoteHandle, connected: &Connected) {
         let mut state = self.state();
-        if state.generation == connected.generation {
+        if state.generation == connected.generation && matches!(state.inner, Ok(now) if now == inner) {
             state.keepsake = None;
             // No connection has this number.
             state.generation = 0;

@@ -431,3 +431,26 @@ async fn s123_a_server_that_cannot_keep_up_is_asked_for_less() {
     let written = remote.write(handle, 0, Bytes::from_static(b"y")).await;
     assert!(matches!(&written, Err(error) if error.is(NtStatus::INSUFF_SERVER_RESOURCES)), "{written:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_closed_is_opened_once_for_all_who_use_it() {
+    let dial = MemoryDial::new(0, 1);
+    let remote = Arc::new(connect(&dial).await);
+    let handle = create(&remote, "file").await.unwrap();
+    dial.last().fail_next(Op::Write, NtStatus::FILE_CLOSED);
+    dial.last().skip_then_fail(Op::Write, 1, NtStatus::FILE_CLOSED);
+    let write = || {
+        let remote = remote.clone();
+        async move { remote.write(handle, 0, Bytes::from_static(b"x")).await.unwrap() }
+    };
+    dial.last().set_latency(Duration::from_secs(1));
+    let slow = tokio::spawn(write());
+    tokio::task::yield_now().await;
+    dial.last().set_latency(Duration::ZERO);
+    write().await;
+    // Told of the first one's end when there is a second already.
+    slow.await.unwrap();
+    remote.close(handle).await.unwrap();
+    // This server only said that it had closed the first.
+    assert_eq!(dial.last().open_handles(), 1);
+}
