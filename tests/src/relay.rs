@@ -4,9 +4,10 @@
 mod attack;
 mod stream;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,11 +41,31 @@ struct Controls {
     stalled: [watch::Sender<bool>; 2],
     tampering: Tampering,
     connections: AtomicU64,
-    cut: watch::Sender<u64>,
+    /// Those that there are, by their number.
+    live: Mutex<BTreeSet<u64>>,
+    cut: watch::Sender<Cut>,
     /// Messages that clients sent.
     requests: AtomicU64,
     /// All that the servers said, if it is to be kept.
     record: Mutex<Option<Vec<u8>>>,
+}
+
+/// Which connections are cut; each time is another.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cut {
+    times: u64,
+    /// All of them, if none is named.
+    only: Option<u64>,
+}
+
+impl Controls {
+    fn cut(&self, only: Option<u64>) {
+        self.cut.send_modify(|cut| *cut = Cut { times: cut.times + 1, only });
+    }
+
+    fn live(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Relay {
@@ -59,7 +80,8 @@ impl Relay {
             stalled: [watch::channel(false).0, watch::channel(false).0],
             tampering: Tampering::default(),
             connections: AtomicU64::new(0),
-            cut: watch::channel(0).0,
+            live: Mutex::default(),
+            cut: watch::channel(Cut::default()).0,
             requests: AtomicU64::new(0),
             record: Mutex::new(None),
         });
@@ -127,7 +149,20 @@ impl Relay {
 
     /// Cuts all connections.
     pub fn cut(&self) {
-        self.controls.cut.send_modify(|count| *count += 1);
+        self.controls.cut(None);
+    }
+
+    /// Cuts one of the connections that there are, the one that `choose` makes of their count; false if there are none.
+    pub fn cut_one(&self, choose: impl FnOnce(usize) -> usize) -> bool {
+        let chosen = {
+            let live = self.controls.live();
+            let count = live.len();
+            if count == 0 { None } else { live.iter().nth(choose(count)).copied() }
+        };
+        if let Some(number) = chosen {
+            self.controls.cut(Some(number));
+        }
+        chosen.is_some()
     }
 
     /// Keeps from now on what the server says.
@@ -182,14 +217,18 @@ async fn connection(client: TcpStream, server: TcpStream, controls: &Controls) {
         let _ = socket.set_zero_linger();
     }
     let mut cut = controls.cut.subscribe();
+    let before = cut.borrow().times;
     let number = controls.connections.fetch_add(1, Ordering::Relaxed);
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    controls.live().insert(number);
+    let ours = cut.wait_for(|cut| cut.times > before && cut.only.is_none_or(|only| only == number));
     tokio::select! {
         () = pass(from_client, to_server, controls, Stream::new(number, Way::ToServer)) => {}
         () = pass(from_server, to_client, controls, Stream::new(number, Way::ToClient)) => {}
-        _ = cut.changed() => {}
+        _ = ours => {}
     }
+    controls.live().remove(&number);
 }
 
 /// Reads and writes apart, so that what is delayed does not hold up what follows.
@@ -224,7 +263,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, controls: &Contro
             }
             let written = to.write_all(&bytes).await;
             if cut {
-                controls.cut.send_modify(|count| *count += 1);
+                controls.cut(None);
             }
             if written.is_err() || cut {
                 return;

@@ -19,6 +19,8 @@ use crate::report::Report;
 const HANGS: Duration = Duration::from_secs(150);
 /// How long the server may keep opens whose client is gone: a little more than it was asked to.
 const KEPT: Duration = Duration::from_secs(200);
+/// What both mounts may have more in memory, in KiB, than when a third of the time was over: the allocator's own.
+const GROWTH: u64 = 32 << 10;
 /// Of each log that is shown where something fails.
 const LINES: usize = 300;
 /// Of the server's disk, in MiB.
@@ -29,6 +31,8 @@ const DISK: u32 = 64;
 pub(crate) struct Setup {
     pub(crate) heading: &'static str,
     pub(crate) samba: fn() -> SambaBuilder,
+    /// Connections of each mount.
+    pub(crate) channels: u32,
 }
 
 pub(crate) struct Campaign {
@@ -63,6 +67,9 @@ impl Campaign {
     pub(crate) fn new(setup: &Setup, seed: u64, a_while: Duration) -> Self {
         let mut builder = (setup.samba)();
         let mut faults = FAULTS.to_vec();
+        if setup.channels > 1 {
+            faults.extend([Fault::CutOne; 8]);
+        }
         if getuid().is_root() {
             builder = builder.small_disk(DISK);
         } else {
@@ -73,7 +80,9 @@ impl Campaign {
         let runtime = Runtime::new().expect("a runtime");
         let relay = runtime.block_on(Relay::start(samba.socket()));
         // Noticed soon: the faults are shorter than in life, and so is this.
-        let mount = || Mount::new(&samba).through(&relay).options(["echo_interval=6"]).start();
+        let options = ["echo_interval=6".to_owned(), format!("max_channels={}", setup.channels)];
+        let options = options.each_ref().map(String::as_str);
+        let mount = || Mount::new(&samba).through(&relay).options(options).start();
         let mounts = [mount(), mount()];
         Self {
             programs: Vec::new(),
@@ -102,7 +111,7 @@ impl Campaign {
             self.programs.push(Program::start(&self.mounts[0], kind, self.seed));
         }
         self.programs.push(Program::start(&self.mounts[1], "locks", self.seed));
-        let mut report = Report::default();
+        let mut report = Report::new(self.seed, duration);
         let began = Instant::now();
         self.settle(None);
         while began.elapsed() < duration {
@@ -127,6 +136,9 @@ impl Campaign {
                 }
             }
             report.struck(fault, &saw, longest, back);
+            if began.elapsed() > duration / 3 && report.resident_early == 0 {
+                report.resident_early = self.resident();
+            }
         }
         Program::stop_all(&self.mounts[0]);
         Program::stop_all(&self.mounts[1]);
@@ -134,6 +146,11 @@ impl Campaign {
         report.done = self.programs.iter().map(|program| (program.kind, program.progress().done)).collect();
         self.compare(&mut report);
         self.programs.clear();
+        report.resident_late = self.resident();
+        if report.resident_late > report.resident_early + GROWTH {
+            let (early, late) = (report.resident_early, report.resident_late);
+            self.fail(&format!("the mounts had {early} KiB resident, and have {late}"));
+        }
         self.wait("the server has no file open", KEPT, |this| !this.has_files_open());
         let what = format!("the mounts hold no more than before: {before:?}");
         self.wait(&what, KEPT, |this| {
@@ -201,11 +218,20 @@ impl Campaign {
         self.samba.open_files().iter().any(is_file)
     }
 
+    /// The memory of both serving processes, in KiB.
+    fn resident(&self) -> u64 {
+        let resident = |mount: &Mount| {
+            let status = fs::read_to_string(format!("{}/status", process_of(mount))).expect("it lives");
+            let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("the kernel counts");
+            let number = line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+            number.expect("a number")
+        };
+        self.mounts.iter().map(resident).sum()
+    }
+
     fn held(&self) -> Vec<Held> {
         let held = |mount: &Mount| {
-            let output = mount.sharefs(["status", "--json"]);
-            let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-            let place = format!("/proc/{}", status[0]["pid"]);
+            let place = process_of(mount);
             let count = |name: &str| fs::read_dir(format!("{place}/{name}")).map_or(0, Iterator::count);
             Held { descriptors: count("fd"), threads: count("task") }
         };
@@ -245,6 +271,13 @@ print(db.execute('select count(*) from t').fetchone()[0], db.execute('pragma int
         }
         report.checked = BTreeMap::from([("locks", number), ("sqlite", rows.parse().expect("a number"))]);
     }
+}
+
+/// What the kernel says of the serving process is in this folder.
+fn process_of(mount: &Mount) -> String {
+    let output = mount.sharefs(["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    format!("/proc/{}", status[0]["pid"])
 }
 
 fn read(path: &Path) -> String {

@@ -14,6 +14,7 @@ const SOON: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
     Cut(bool),
+    CutOne,
     Corrupt(bool),
     Duplicate(bool),
     Stop(bool),
@@ -69,6 +70,7 @@ impl Fault {
             Self::Cut(to_client) => {
                 format!("connection cut at a random byte of {} messages", side(to_client))
             }
+            Self::CutOne => "one of several connections cut".into(),
             Self::Corrupt(to_client) => format!("a bit turned in {} messages", side(to_client)),
             Self::Duplicate(to_client) => format!("one of {} messages passed on twice", side(to_client)),
             Self::Stop(to_client) => format!("nothing of {} messages passed on for a while", side(to_client)),
@@ -109,6 +111,9 @@ impl Fault {
         };
         match self {
             Self::Cut(to_client) => damage(relay, way(to_client), Damage::Cut, chance),
+            Self::CutOne => {
+                relay.cut_one(|count| chance.below(count as u64) as usize);
+            }
             Self::Corrupt(to_client) => damage(relay, way(to_client), Damage::Corrupt, chance),
             Self::Duplicate(to_client) => damage(relay, way(to_client), Damage::Duplicate, chance),
             Self::Stop(to_client) => {

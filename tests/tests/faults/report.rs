@@ -19,6 +19,11 @@ struct Row {
 /// What faults did. It is written only where nothing was lost: else the campaign has failed before.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    seed: u64,
+    duration: Duration,
+    /// KiB of the serving processes, when a third of the time was over and at the end.
+    pub(crate) resident_early: u64,
+    pub(crate) resident_late: u64,
     rows: BTreeMap<Fault, Row>,
     /// Operations of each program.
     pub(crate) done: Vec<(&'static str, u64)>,
@@ -29,6 +34,10 @@ pub(crate) struct Report {
 }
 
 impl Report {
+    pub(crate) fn new(seed: u64, duration: Duration) -> Self {
+        Self { seed, duration, ..Self::default() }
+    }
+
     /// Adds a fault, what programs saw of it, their longest operation, and when all went on.
     pub(crate) fn struck(&mut self, fault: Fault, saw: &[String], longest: Duration, back: Duration) {
         let row = self.rows.entry(fault).or_default();
@@ -55,8 +64,12 @@ impl Report {
         let done: Vec<_> = self.done.iter().map(|(kind, done)| format!("{kind} {done}")).collect();
         let _ = write!(
             text,
-            "\nOperations: {}. At the end {} bytes of files, {} transactions and {} numbers counted under locks were \
+            "\nSeed {}, {} s; {} MiB resident after a third of it, {} MiB at the end. Operations: {}. At the end {} bytes of files, {} transactions and {} numbers counted under locks were \
              compared with the server's disk.\n",
+            self.seed,
+            self.duration.as_secs(),
+            self.resident_early >> 10,
+            self.resident_late >> 10,
             done.join(", "),
             self.bytes,
             self.checked["sqlite"],
