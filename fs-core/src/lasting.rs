@@ -12,6 +12,7 @@ mod outcome;
 mod pace;
 mod requests;
 mod slot;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -23,13 +24,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use smb_proto::NtStatus;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::remote::{Cause, Remote, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult};
 use line::{Connected, Line};
 use pace::Pace;
 use slot::Slot;
+use tell::Tell;
 
 /// Makes connections.
 #[async_trait]
@@ -99,7 +101,6 @@ enum Work {
 /// A [`Remote`] that outlives its connections.
 pub struct Lasting {
     shared: Arc<Shared>,
-    events: Mutex<Option<mpsc::UnboundedReceiver<RemoteEvent>>>,
 }
 
 struct Shared {
@@ -111,7 +112,7 @@ struct Shared {
     /// Closed while there was no connection: the server keeps them.
     closing: Mutex<Vec<Arc<Slot>>>,
     next_handle: AtomicU64,
-    events: mpsc::UnboundedSender<RemoteEvent>,
+    events: Arc<Tell>,
     /// Of the last connection.
     limits: Mutex<RemoteLimits>,
     is_posix: bool,
@@ -136,7 +137,6 @@ impl Lasting {
     /// The first connection cannot be made: whoever mounts wants to know that at once.
     pub async fn connect(dial: Arc<dyn Dial>, patience: Patience) -> Result<Self, DialError> {
         let remote = dial.dial().await?;
-        let (events, receiver) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             dial,
             line: Line::new(remote.clone()),
@@ -145,14 +145,14 @@ impl Lasting {
             slots: RwLock::default(),
             closing: Mutex::default(),
             next_handle: AtomicU64::new(1),
-            events,
+            events: Arc::default(),
             limits: Mutex::new(remote.limits()),
             is_posix: remote.is_posix(),
         });
         if let Some(connected) = shared.line.connected() {
             shared.listen(&connected);
         }
-        Ok(Self { shared, events: Mutex::new(Some(receiver)) })
+        Ok(Self { shared })
     }
 
     /// Whether there is a connection, now and from now on.
@@ -226,7 +226,7 @@ impl Shared {
             return;
         }
         tracing::warn!(%error, "the connection to the server is lost; trying again");
-        let _ = self.events.send(RemoteEvent::Lost);
+        self.events.send(RemoteEvent::Lost);
         let (shared, generation) = (self.clone(), connected.generation);
         tokio::spawn(async move { shared.restore(generation).await });
     }
@@ -248,7 +248,7 @@ impl Shared {
                             self.listen(&connected);
                             tracing::info!("the connection to the server is back");
                             self.line.restored(connected);
-                            let _ = self.events.send(RemoteEvent::Restored);
+                            self.events.send(RemoteEvent::Restored);
                             return;
                         }
                         Err(error) => DialError { cause: Arc::new(error), refused: false },
@@ -292,7 +292,7 @@ impl Shared {
                 if matches!(event, RemoteEvent::Lost) {
                     break;
                 }
-                let _ = shared.events.send(event);
+                shared.events.send(event);
             }
             if let Some(shared) = shared.upgrade() {
                 shared.lost(&connected, &RemoteError::Status(NtStatus::CONNECTION_DISCONNECTED));

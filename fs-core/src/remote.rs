@@ -302,6 +302,11 @@ pub enum RemoteEvent {
         /// Which lease.
         key: LeaseKey,
     },
+    /// What was told before this is to be taken into account now, and [`Remote::heard`] called: requests wait for that.
+    Mark {
+        /// Which it is.
+        number: u64,
+    },
     /// The connection is gone; requests wait or fail.
     Lost,
     /// The connection is back. What was cached without a lease must be asked anew.
@@ -477,6 +482,9 @@ pub trait Remote: Send + Sync + 'static {
     fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
         None
     }
+
+    /// What was reported up to this [`RemoteEvent::Mark`] has been taken into account.
+    fn heard(&self, _number: u64) {}
 
     /// Whether the server keeps permissions and owners as POSIX has them.
     fn is_posix(&self) -> bool {

@@ -358,23 +358,23 @@ impl Content {
         backings
     }
 
-    /// The server takes back all but `to`: stops keeping it, and writes what was kept. What was lost; `None` if it
-    /// is old news.
-    pub(crate) async fn give_up(self: &Arc<Self>, to: Caching, epoch: Option<u16>) -> Option<Caching> {
-        let lost = {
-            let mut state = self.state();
-            let before = self.caching_of(&state);
-            let lost = state.lease.broken(to, epoch)?;
-            let now = self.caching_of(&state);
-            // Whatever it was kept by.
-            let lost =
-                Caching { write: lost.write || (!now.write && state.extents.held().dirty > 0), ..lost };
-            if before.read && !now.read {
-                self.forget_clean(&mut state);
-                state.known = None;
-            }
-            lost
-        };
+    /// The server takes back all but `to`: what was read under it counts no longer. What was lost, for [`Self::give_up`];
+    /// `None` if it is old news.
+    pub(crate) fn let_go(&self, to: Caching, epoch: Option<u16>) -> Option<Caching> {
+        let mut state = self.state();
+        let before = self.caching_of(&state);
+        let lost = state.lease.broken(to, epoch)?;
+        let now = self.caching_of(&state);
+        if before.read && !now.read {
+            self.forget_clean(&mut state);
+            state.known = None;
+        }
+        // Whatever it was kept by.
+        Some(Caching { write: lost.write || (!now.write && state.extents.held().dirty > 0), ..lost })
+    }
+
+    /// Writes and closes what was kept under what is lost.
+    pub(crate) async fn give_up(self: &Arc<Self>, lost: Caching) {
         if lost.write {
             self.drain().await;
         }
@@ -394,7 +394,6 @@ impl Content {
                 Err(_) => tracing::debug!(ino = self.ino.0, "opens that nobody uses stay a while"),
             }
         }
-        Some(lost)
     }
 
     /// What comes next of the lease is counted anew: the connection is another one.

@@ -82,6 +82,10 @@ impl Filesystem {
                     }
                     (key, Break { to: Caching::NONE, epoch: None, acknowledge: false })
                 }
+                RemoteEvent::Mark { number } => {
+                    self.remote.heard(number);
+                    continue;
+                }
                 RemoteEvent::Lost => {
                     self.inodes().set_offline(true);
                     continue;
@@ -91,14 +95,24 @@ impl Filesystem {
                     continue;
                 }
             };
+            // Before anything else is heard: who waits for a connection goes on after that.
+            let content = self.inodes().content_of(Ino(key.0));
+            let lost = content.and_then(|content| content.let_go(broken.to, broken.epoch));
             let (fs, kernel) = (self.clone(), kernel.clone());
             // Each for itself: one file's slow server must not keep another's from being told.
-            tokio::spawn(async move { fs.lease_broken(key, broken, kernel).await });
+            tokio::spawn(async move { fs.lease_broken(key, broken, lost, kernel).await });
         }
         self.served.store(false, Ordering::Release);
     }
 
-    async fn lease_broken(&self, key: LeaseKey, broken: Break, kernel: Arc<dyn Kernel>) {
+    /// Does what a break asks for; `lost` has been let go of already.
+    async fn lease_broken(
+        &self,
+        key: LeaseKey,
+        broken: Break,
+        lost: Option<Caching>,
+        kernel: Arc<dyn Kernel>,
+    ) {
         if let Some(handle) = self.listings.broken(Ino(key.0), broken.to, broken.epoch) {
             return self.directory_broken(key, handle, broken).await;
         }
@@ -113,7 +127,10 @@ impl Filesystem {
             // Closed in the meantime; the server may wait all the same.
             return self.acknowledge(key, broken).await;
         };
-        let lost = content.give_up(broken.to, broken.epoch).await;
+        let lost = lost.or_else(|| content.let_go(broken.to, broken.epoch));
+        if let Some(lost) = lost {
+            content.give_up(lost).await;
+        }
         if lost.is_some_and(|lost| lost.read) {
             self.inodes().expire(content.ino);
             let ino = content.ino;
@@ -177,8 +194,10 @@ impl Filesystem {
 
     /// For a file that was created a moment ago, of which the kernel has nothing yet.
     pub(super) async fn break_lease(&self, content: &Arc<Content>, key: LeaseKey, broken: Break) {
-        if key == content.key() {
-            content.give_up(broken.to, broken.epoch).await;
+        if key == content.key()
+            && let Some(lost) = content.let_go(broken.to, broken.epoch)
+        {
+            content.give_up(lost).await;
         }
         self.acknowledge(key, broken).await;
     }

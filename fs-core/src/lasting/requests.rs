@@ -310,7 +310,11 @@ impl Remote for Lasting {
     }
 
     fn events(&self) -> Option<mpsc::UnboundedReceiver<RemoteEvent>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.shared.events.take()
+    }
+
+    fn heard(&self, number: u64) {
+        self.shared.events.heard(number);
     }
 
     fn is_posix(&self) -> bool {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileTime;
-use tokio::sync::mpsc;
 
 use super::is_loss;
 use super::line::Connected;
+use super::tell::Tell;
 use crate::name::RemotePath;
 use crate::remote::{
     Caching, Disposition, Keepsake, LeaseAsk, LeaseKey, LockedRange, OpenHow, Opened, Remote, RemoteAttr,
@@ -162,7 +162,7 @@ impl Slot {
     pub(super) async fn on(
         self: &Arc<Self>,
         connected: &Arc<Connected>,
-        events: &mpsc::UnboundedSender<RemoteEvent>,
+        events: &Arc<Tell>,
     ) -> RemoteResult<RemoteHandle> {
         if let Some(inner) = self.there(connected) {
             return inner;
@@ -173,11 +173,7 @@ impl Slot {
         opening.await.unwrap_or_else(|_| Err(NtStatus::CONNECTION_DISCONNECTED.into()))
     }
 
-    async fn reopen(
-        &self,
-        connected: &Connected,
-        events: &mpsc::UnboundedSender<RemoteEvent>,
-    ) -> RemoteResult<RemoteHandle> {
+    async fn reopen(&self, connected: &Connected, events: &Tell) -> RemoteResult<RemoteHandle> {
         let _turn = self.reviving.lock().await;
         if let Some(inner) = self.there(connected) {
             return inner;
@@ -228,7 +224,7 @@ impl Slot {
         &self,
         how: &OpenHow,
         connected: &Connected,
-        events: &mpsc::UnboundedSender<RemoteEvent>,
+        events: &Tell,
     ) -> RemoteResult<RemoteHandle> {
         let remote = &*connected.remote;
         let (path, keepsake, identity, locks, spoilt) = {
@@ -243,7 +239,7 @@ impl Slot {
             match remote.reclaim(&path, how, &kept).await {
                 Ok(opened) if identity.is(&opened.attr) => {
                     if let Some(key) = lease {
-                        let _ = events.send(reclaimed(key, &opened));
+                        events.tell(reclaimed(key, &opened)).await;
                     }
                     self.state().keepsake = remote.keepsake(opened.handle);
                     return Ok(opened.handle);
@@ -254,7 +250,7 @@ impl Slot {
             }
         }
         if let Some(key) = lease {
-            let _ = events.send(RemoteEvent::LeaseLost { key });
+            events.tell(RemoteEvent::LeaseLost { key }).await;
         }
         // With the lease, which the server needs to keep it the next time; and what it still has of the one before is no
         // stranger's. Nobody counts on the lease before an open asks for it once more.
@@ -312,10 +308,10 @@ impl Slot {
         &self,
         key: Option<LeaseKey>,
         connected: &Connected,
-        events: &mpsc::UnboundedSender<RemoteEvent>,
+        events: &Tell,
     ) -> RemoteResult<RemoteHandle> {
         if let Some(key) = key {
-            let _ = events.send(RemoteEvent::LeaseLost { key });
+            events.tell(RemoteEvent::LeaseLost { key }).await;
         }
         let path = self.path();
         let (handle, _) = connected.remote.open_dir(&path, None).await?;
