@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::remote::{Cause, Remote, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult};
 use line::{Connected, Line};
-use pace::Pace;
+use pace::{Pace, Pushed};
 use slot::Slot;
 use tell::Tell;
 
@@ -342,7 +342,7 @@ impl Shared {
         F: Future<Output = RemoteResult<T>>,
         G: Future<Output = RemoteResult<T>>,
     {
-        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), 0);
+        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), Pushed::default());
         loop {
             let connected = self.up(kind).await?;
             let mut result = work(connected.clone()).await;
@@ -354,7 +354,12 @@ impl Shared {
                     uncertain = true;
                     self.lost(&connected, &error);
                 }
-                Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(pushed).await,
+                Err(error) if pushed.is_behind(&error) => {
+                    if !pushed.catches_up().await {
+                        self.lost(&connected, &error);
+                    }
+                }
+                Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(&pushed).await,
                 Err(error) if kind == Work::Change && doubt.of(&error) => {}
                 result => return result,
             }
@@ -371,7 +376,7 @@ impl Shared {
     where
         F: Future<Output = RemoteResult<T>>,
     {
-        let (mut reopenings, mut doubt, mut pushed) = (0, Doubt::default(), 0);
+        let (mut reopenings, mut doubt, mut pushed) = (0, Doubt::default(), Pushed::default());
         loop {
             let slot = self.slot(handle)?;
             let connected = self.up(kind).await?;
@@ -393,7 +398,12 @@ impl Shared {
                         slot.closed_by_server(inner, &connected);
                     }
                 }
-                Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(pushed).await,
+                Err(error) if pushed.is_behind(&error) => {
+                    if !pushed.catches_up().await {
+                        self.lost(&connected, &error);
+                    }
+                }
+                Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(&pushed).await,
                 Err(error) if doubt.of(&error) => {}
                 result => return result,
             }

@@ -273,12 +273,11 @@ fn kind(metadata: &Metadata) -> FileKind {
 }
 
 fn changes(change: &SetAttr) -> SetAttributes {
-    SetAttributes {
-        created: change.created,
-        accessed: change.accessed,
-        written: change.written,
-        attributes: change.attributes,
-    }
+    SetAttributes::default()
+        .created(change.created)
+        .accessed(change.accessed)
+        .written(change.written)
+        .attributes(change.attributes)
 }
 
 fn open_options(how: &OpenHow) -> OpenOptions {
@@ -297,17 +296,14 @@ fn open_options(how: &OpenHow) -> OpenOptions {
     if how.write_through {
         options |= CreateOptions::WRITE_THROUGH;
     }
-    OpenOptions {
-        options,
-        disposition: match how.disposition {
-            Disposition::Open => CreateDisposition::Open,
-            Disposition::Create => CreateDisposition::Create,
-            Disposition::OpenOrCreate => CreateDisposition::OpenIf,
-        },
-        attributes: if how.new_read_only { FileAttributes::READONLY } else { FileAttributes::NORMAL },
-        posix: Some(how.new_mode),
-        ..OpenOptions::existing(access)
-    }
+    let attributes = if how.new_read_only { FileAttributes::READONLY } else { FileAttributes::NORMAL };
+    let disposition = match how.disposition {
+        Disposition::Open => CreateDisposition::Open,
+        Disposition::Create => CreateDisposition::Create,
+        Disposition::OpenOrCreate => CreateDisposition::OpenIf,
+    };
+    let opened = OpenOptions::existing(access).options(options).disposition(disposition);
+    opened.attributes_of_new(attributes).posix(how.new_mode)
 }
 
 #[async_trait]

@@ -19,6 +19,7 @@ use crate::share::{Share, close_related, expect, metadata_of, query_all, set_fil
 
 /// What to change of a file; `None` leaves it as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SetAttributes {
     /// When it was created.
     pub created: Option<FileTime>,
@@ -31,6 +32,30 @@ pub struct SetAttributes {
 }
 
 impl SetAttributes {
+    /// Sets [`Self::created`].
+    #[must_use]
+    pub fn created(self, created: impl Into<Option<FileTime>>) -> Self {
+        Self { created: created.into(), ..self }
+    }
+
+    /// Sets [`Self::accessed`].
+    #[must_use]
+    pub fn accessed(self, accessed: impl Into<Option<FileTime>>) -> Self {
+        Self { accessed: accessed.into(), ..self }
+    }
+
+    /// Sets [`Self::written`].
+    #[must_use]
+    pub fn written(self, written: impl Into<Option<FileTime>>) -> Self {
+        Self { written: written.into(), ..self }
+    }
+
+    /// Sets [`Self::attributes`].
+    #[must_use]
+    pub fn attributes(self, attributes: impl Into<Option<FileAttributes>>) -> Self {
+        Self { attributes: attributes.into(), ..self }
+    }
+
     fn to_info(self) -> BasicInfo {
         let attributes = match self.attributes {
             // Zero would mean "as it is".

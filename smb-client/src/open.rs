@@ -19,6 +19,7 @@ pub(crate) struct Means {
 
 /// How a file is opened; the fields are those of [MS-SMB2] 2.2.13.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OpenOptions {
     /// What the opener wants to do.
     pub access: AccessMask,

@@ -373,7 +373,7 @@ impl Content {
         Some(Caching { write: lost.write || (!now.write && state.extents.held().dirty > 0), ..lost })
     }
 
-    /// Writes and closes what was kept under what is lost.
+    /// Writes what was kept under what is lost. [`Self::close_given_up`] is still to come.
     pub(crate) async fn give_up(self: &Arc<Self>, lost: Caching) {
         if lost.write {
             self.drain().await;
@@ -387,6 +387,11 @@ impl Content {
                 (state.size, state.touched) = (None, None);
             }
         }
+    }
+
+    /// Closes what is open for nobody, if that is lost. The server takes the end of the last open for an answer: by then
+    /// nobody may have anything of the file that others change.
+    pub(crate) async fn close_given_up(&self, lost: Caching) {
         if lost.handle {
             // An open that is on its way has the turn, and may wait for whoever waits for this.
             match tokio::time::timeout(CLOSE_PATIENCE, self.opening.lock()).await {

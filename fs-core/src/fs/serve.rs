@@ -142,6 +142,9 @@ impl Filesystem {
                 );
             }
         }
+        if let Some(lost) = lost {
+            content.close_given_up(lost).await;
+        }
         self.inodes().collect(content.ino);
         self.acknowledge(key, broken).await;
     }
@@ -198,6 +201,7 @@ impl Filesystem {
             && let Some(lost) = content.let_go(broken.to, broken.epoch)
         {
             content.give_up(lost).await;
+            content.close_given_up(lost).await;
         }
         self.acknowledge(key, broken).await;
     }

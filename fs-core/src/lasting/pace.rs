@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use smb_proto::NtStatus;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::line::jitter;
 use crate::remote::RemoteError;
@@ -30,6 +31,40 @@ struct State {
     limit: Option<usize>,
     /// Successes since the limit rose.
     successes: usize,
+}
+
+/// How long a server is waited for that still has to do with what came by a connection that it does not know to be lost
+/// ([MS-SMB2] 3.3.5.2.10).
+const CATCHES_UP: Duration = Duration::from_secs(10);
+
+/// Why a request has not been done yet.
+#[derive(Debug, Default)]
+pub(super) struct Pushed {
+    /// How often there was no room for it.
+    times: u32,
+    /// Since when the server has to do with another connection, and whether that was ended for it.
+    behind: Option<Instant>,
+    ended: bool,
+}
+
+impl Pushed {
+    /// Whether the server has to do with what came by another connection.
+    pub(super) fn is_behind(&mut self, error: &RemoteError) -> bool {
+        let behind = error.is(NtStatus::FILE_NOT_AVAILABLE) && !self.ended;
+        if behind {
+            self.behind.get_or_insert_with(Instant::now);
+        }
+        behind
+    }
+
+    /// Waits a moment; false if that has been done for long enough, and a new session is to end what the server has to do.
+    pub(super) async fn catches_up(&mut self) -> bool {
+        self.ended = self.behind.is_some_and(|since| since.elapsed() >= CATCHES_UP);
+        if !self.ended {
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
+        !self.ended
+    }
 }
 
 /// One of the requests.
@@ -89,8 +124,8 @@ impl Pace {
         }
     }
 
-    /// Whether a request is to be repeated after a pause, of which there have been `pushed`.
-    pub(super) fn is_to_wait(&self, error: &RemoteError, pushed: &mut u32) -> bool {
+    /// Whether a request is to be repeated after a pause.
+    pub(super) fn is_to_wait(&self, error: &RemoteError, pushed: &mut Pushed) -> bool {
         if !is_pushback(error) {
             return false;
         }
@@ -100,13 +135,13 @@ impl Pace {
         }
         state.limit = Some((state.limit.unwrap_or(FREE).min(state.under_way) / 2).max(1));
         state.successes = 0;
-        *pushed += 1;
-        *pushed <= REPEATS
+        pushed.times += 1;
+        pushed.times <= REPEATS
     }
 
-    /// The pause after so many refusals of one request.
-    pub(super) async fn pause(&self, pushed: u32) {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << pushed.min(10)).min(LONGEST_PAUSE);
+    /// The pause after a refusal.
+    pub(super) async fn pause(&self, pushed: &Pushed) {
+        let doubled = FIRST_PAUSE.saturating_mul(1 << pushed.times.min(10)).min(LONGEST_PAUSE);
         tokio::time::sleep(doubled.mul_f64(0.5 + 0.5 * jitter())).await;
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::line::Connected;
 use super::outcome::{self, Asked};
+use super::pace::Pushed;
 use super::slot::Slot;
 use super::{Doubt, Lasting, LineState, Work, is_loss};
 use crate::name::RemotePath;
@@ -31,7 +32,7 @@ impl Lasting {
         early: u32,
     ) -> RemoteResult<(Opened, Option<Bytes>)> {
         let asked = Asked::now();
-        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), 0);
+        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), Pushed::default());
         let mut how = *how;
         // What an attempt made whose answer was lost.
         let mut ours = false;
@@ -63,8 +64,13 @@ impl Lasting {
                         Err(error) => return Err(error),
                     }
                 }
+                Err(error) if pushed.is_behind(&error) => {
+                    if !pushed.catches_up().await {
+                        self.shared.lost(&connected, &error);
+                    }
+                }
                 Err(error) if self.shared.pace.is_to_wait(&error, &mut pushed) => {
-                    self.shared.pace.pause(pushed).await;
+                    self.shared.pace.pause(&pushed).await;
                 }
                 Err(error) if doubt.of(&error) => {}
                 Err(error) => return Err(error),
@@ -101,7 +107,7 @@ impl Lasting {
     where
         F: Future<Output = RemoteResult<()>>,
     {
-        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), 0);
+        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), Pushed::default());
         loop {
             let connected = self.shared.up(Change).await?;
             let remote = &*connected.remote;
@@ -123,8 +129,13 @@ impl Lasting {
                     });
                     return Ok(());
                 }
+                Err(error) if pushed.is_behind(&error) => {
+                    if !pushed.catches_up().await {
+                        self.shared.lost(&connected, &error);
+                    }
+                }
                 Err(error) if self.shared.pace.is_to_wait(&error, &mut pushed) => {
-                    self.shared.pace.pause(pushed).await;
+                    self.shared.pace.pause(&pushed).await;
                 }
                 Err(error) if doubt.of(&error) => {}
                 Err(error) => return Err(error),

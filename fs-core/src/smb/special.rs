@@ -222,7 +222,7 @@ impl SmbRemote {
             Node::BlockDevice(Device { major, minor }) => NfsNode::BlockDevice { major, minor },
         });
         let content = content.ok_or(NtStatus::NOT_SUPPORTED)?;
-        let set = SetAttributes { attributes: Some(FileAttributes::SYSTEM), ..SetAttributes::default() };
+        let set = SetAttributes::default().attributes(FileAttributes::SYSTEM);
         self.share.create_whole(path, content.into(), &set).await?;
         self.look(path).await
     }

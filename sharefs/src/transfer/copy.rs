@@ -252,7 +252,7 @@ impl Copier {
         result?;
         if transfer.options.preserve && job.metadata.attributes.contains(FileAttributes::READONLY) {
             let attributes = Some(FileAttributes::READONLY | FileAttributes::ARCHIVE);
-            let set = SetAttributes { attributes, ..SetAttributes::default() };
+            let set = SetAttributes::default().attributes(attributes);
             lane.to.modify(&to, None, &set).await.map(drop).explain(&transfer.source, &to)?;
         }
         transfer.summary.copied();

@@ -258,7 +258,7 @@ impl Transfer {
         if self.options.preserve && job.metadata.attributes.contains(FileAttributes::READONLY) {
             // Last: a file that is read-only already may be given no other name.
             let attributes = Some(FileAttributes::READONLY | FileAttributes::ARCHIVE);
-            let set = SetAttributes { attributes, ..SetAttributes::default() };
+            let set = SetAttributes::default().attributes(attributes);
             share.modify(&job.remote, None, &set).await.map(drop).explain(&self.source, &job.remote)?;
         }
         Ok(())
@@ -372,10 +372,6 @@ fn times(job: &Job, file: &fs::File, preserve: bool) -> Result<SetAttributes> {
 pub(super) fn attributes(metadata: &Metadata, preserve: bool) -> SetAttributes {
     let given = |time: FileTime| (time != FileTime::ZERO).then_some(time);
     let all = |time: FileTime| if preserve { given(time) } else { None };
-    SetAttributes {
-        created: all(metadata.created),
-        accessed: all(metadata.accessed),
-        written: given(metadata.written),
-        attributes: None,
-    }
+    let times = SetAttributes::default().created(all(metadata.created)).accessed(all(metadata.accessed));
+    times.written(given(metadata.written))
 }

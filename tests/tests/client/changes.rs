@@ -70,7 +70,7 @@ async fn a_file_that_is_read_only_is_not_removed() {
     let samba = Samba::start();
     let share = data(&samba).await;
     put(&share, "file", Bytes::new()).await;
-    let set = |attributes| SetAttributes { attributes: Some(attributes), ..SetAttributes::default() };
+    let set = |attributes| SetAttributes::default().attributes(attributes);
     share.modify("file", None, &set(FileAttributes::READONLY)).await.expect("set");
     let metadata = share.metadata("file").await.expect("metadata");
     assert!(metadata.attributes.contains(FileAttributes::READONLY), "{metadata:?}");
@@ -97,7 +97,7 @@ async fn creating_exclusively() {
 async fn who_shares_nothing_is_alone() {
     let samba = Samba::start();
     let share = data(&samba).await;
-    let alone = OpenOptions { share_access: ShareAccess::empty(), ..OpenOptions::write() };
+    let alone = OpenOptions::write().share_access(ShareAccess::empty());
     let file = share.open("file", &alone).await.expect("open");
     assert_eq!(status(share.open("file", &OpenOptions::read()).await), NtStatus::SHARING_VIOLATION);
     assert_eq!(status(share.remove_file("file").await), NtStatus::SHARING_VIOLATION);
@@ -114,11 +114,7 @@ async fn times_are_set_and_read_back() {
     let time = |seconds| FileTime::from_unix(seconds, 123_456_700);
     for (i, path) in ["file", "folder"].into_iter().enumerate() {
         for seconds in [1, 1_000_000_000 + i as i64, 4_000_000_000] {
-            let set = SetAttributes {
-                accessed: Some(time(seconds + 1)),
-                written: Some(time(seconds + 2)),
-                ..SetAttributes::default()
-            };
+            let set = SetAttributes::default().accessed(time(seconds + 1)).written(time(seconds + 2));
             share.modify(path, None, &set).await.expect("set");
             let metadata = share.metadata(path).await.expect("metadata");
             assert_eq!(
@@ -132,7 +128,7 @@ async fn times_are_set_and_read_back() {
         }
         // One alone leaves the other as it is.
         let before = share.metadata(path).await.expect("metadata");
-        let set = SetAttributes { accessed: Some(time(77)), ..SetAttributes::default() };
+        let set = SetAttributes::default().accessed(time(77));
         share.modify(path, None, &set).await.expect("set");
         let after = share.metadata(path).await.expect("metadata");
         assert_eq!((after.accessed, after.written), (time(77), before.written), "{path}");
@@ -145,7 +141,7 @@ async fn times_are_set_on_an_open_file() {
     let share = data(&samba).await;
     let file = share.open("file", &OpenOptions::write()).await.expect("open");
     file.write_at(0, Content::new(1).bytes(100)).await.expect("write");
-    let set = SetAttributes { written: Some(FileTime::from_unix(1_000_000, 0)), ..SetAttributes::default() };
+    let set = SetAttributes::default().written(FileTime::from_unix(1_000_000, 0));
     file.modify(None, &set).await.expect("set");
     file.close().await.expect("close");
     let metadata = share.metadata("file").await.expect("metadata");
@@ -157,7 +153,7 @@ async fn size_and_times_are_changed_together() {
     let samba = Samba::start();
     let share = data(&samba).await;
     put(&share, "file", Content::new(1).bytes(100)).await;
-    let set = SetAttributes { written: Some(FileTime::from_unix(1_000_000, 0)), ..SetAttributes::default() };
+    let set = SetAttributes::default().written(FileTime::from_unix(1_000_000, 0));
     let metadata = share.modify("file", Some(50), &set).await.expect("modify");
     assert_eq!((metadata.size, metadata.written), (50, FileTime::from_unix(1_000_000, 0)));
     assert_eq!(share.metadata("file").await.expect("metadata"), metadata);

@@ -123,8 +123,7 @@ fn by_path() -> Vec<(&'static str, Operation)> {
         (
             "modify",
             operation!(|share, i| async move {
-                let set =
-                    SetAttributes { attributes: Some(FileAttributes::ARCHIVE), ..SetAttributes::default() };
+                let set = SetAttributes::default().attributes(FileAttributes::ARCHIVE);
                 share.modify("file", Some(3 << 20), &set).await
             }),
         ),
@@ -169,7 +168,7 @@ async fn operations_of_an_open_file() {
     bench.check("metadata", |_| file.metadata()).await;
     bench.check("flush", |_| file.flush()).await;
     bench.check("set_len", |_| file.set_len(3 << 20)).await;
-    let set = SetAttributes { attributes: Some(FileAttributes::ARCHIVE), ..SetAttributes::default() };
+    let set = SetAttributes::default().attributes(FileAttributes::ARCHIVE);
     bench.check("modify", |_| file.modify(Some(3 << 20), &set)).await;
 }
 

@@ -91,10 +91,7 @@ async fn small_files_go_in_one_request() {
     share.write("file", "shorter").await.unwrap();
     assert_eq!(share.read("file").await.unwrap(), "shorter");
 
-    let set = SetAttributes {
-        written: Some(smb_client::FileTime::from_unix(1_000_000, 0)),
-        ..SetAttributes::default()
-    };
+    let set = SetAttributes::default().written(smb_client::FileTime::from_unix(1_000_000, 0));
     share.create_whole("new", "content".into(), &set).await.unwrap();
     assert_eq!(share.metadata("new").await.unwrap().written.to_unix().0, 1_000_000);
     let again = share.create_whole("new", "other".into(), &set).await;

@@ -94,10 +94,7 @@ pub(crate) fn status<T: std::fmt::Debug>(result: Result<T, Error>) -> NtStatus {
 
 /// Whether nobody has the file open: an open that shares nothing is let in only then.
 pub(crate) async fn nobody_has_open(share: &Share, path: &str) -> bool {
-    let alone = OpenOptions {
-        share_access: ShareAccess::empty(),
-        ..OpenOptions::write().disposition(CreateDisposition::Open)
-    };
+    let alone = OpenOptions::write().disposition(CreateDisposition::Open).share_access(ShareAccess::empty());
     match share.open(path, &alone).await {
         Ok(file) => {
             file.close().await.expect("close");

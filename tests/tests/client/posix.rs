@@ -38,7 +38,7 @@ async fn new_files_get_their_permissions() {
             other => assert!(other.is_none() && who.domain().is_some(), "{who}"),
         }
     }
-    let options = OpenOptions { options: CreateOptions::DIRECTORY_FILE, ..OpenOptions::attributes() };
+    let options = OpenOptions::attributes().options(CreateOptions::DIRECTORY_FILE);
     let new = options.disposition(CreateDisposition::Create).posix(0o750);
     let folder = share.open("folder", &new).await.expect("mkdir");
     assert_eq!(folder.posix_mode().map(|mode| mode & 0o7777), Some(0o750));

@@ -146,7 +146,7 @@ async fn another_changes_metadata() {
     let share = server.data().await;
     share.write("file", "some content").await.expect("write");
     let written = FileTime(133_000_000_000_000_000);
-    let set = SetAttributes { written: Some(written), ..SetAttributes::default() };
+    let set = SetAttributes::default().written(written);
     let metadata = share.modify("file", Some(4), &set).await.expect("modify");
     assert_eq!((metadata.size, metadata.written), (4, written));
     assert_eq!(&share.read("file").await.expect("read")[..], b"some");
@@ -266,7 +266,7 @@ async fn impacket_cannot_do_everything() {
     // It sets times only where the time of the change is given, which is the server's own business.
     let before = share.metadata("file").await.expect("metadata").written;
     let written = FileTime(133_000_000_000_000_000);
-    let set = SetAttributes { written: Some(written), ..SetAttributes::default() };
+    let set = SetAttributes::default().written(written);
     assert_eq!(share.modify("file", None, &set).await.expect("modify").written, before);
     // It lets files grow only; what it answers says so.
     assert_eq!(share.modify("file", Some(4), &SetAttributes::default()).await.expect("modify").size, 12);

@@ -210,11 +210,11 @@ impl Party for Client {
             Operation::RemoveDirectory => self.share.remove_dir(&it),
             Operation::ReadOnly => {
                 let attributes = Some(FileAttributes::READONLY);
-                self.change(&it, None, SetAttributes { attributes, ..nothing })
+                self.change(&it, None, nothing.attributes(attributes))
             }
             Operation::Utimes => {
                 let written = Some(FileTime::from_unix(SET_TIME, 0));
-                self.change(&it, None, SetAttributes { written, ..nothing })
+                self.change(&it, None, nothing.written(written))
             }
         };
         result.unwrap_or_else(|error| panic!("{operation:?} {it}: {error}"));
