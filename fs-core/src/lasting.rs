@@ -360,7 +360,7 @@ impl Shared {
                     }
                 }
                 Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(&pushed).await,
-                Err(error) if kind == Work::Change && doubt.of(&error) => {}
+                Err(error) if doubt.of(&error) => {}
                 result => return result,
             }
         }

@@ -266,6 +266,7 @@ impl Remote for Lasting {
         path: &RemotePath,
         lease: Option<LeaseAsk>,
     ) -> RemoteResult<(RemoteHandle, Granted)> {
+        let mut doubt = Doubt::default();
         loop {
             let connected = self.shared.up(Look).await?;
             match connected.remote.open_dir(path, lease).await {
@@ -274,6 +275,7 @@ impl Remote for Lasting {
                     return Ok((self.shared.keep(slot), granted));
                 }
                 Err(error) if is_loss(&error) => self.shared.lost(&connected, &error),
+                Err(error) if doubt.of(&error) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -91,8 +91,6 @@ impl Fault {
     /// Whether a program may see this error because of it.
     pub(crate) fn excuses(self, error: &str, what: &str) -> bool {
         match error {
-            // The server denies what it cannot verify. Who only looks is told so.
-            "EACCES" => self == Self::Corrupt(false) && matches!(what, "stat" | "listdir" | "open"),
             // S114: who only looks is told after a while.
             "EHOSTDOWN" => true,
             "ENOSPC" | "EDQUOT" | "SQLITE_FULL" => self == Self::Full,

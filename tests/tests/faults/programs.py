@@ -36,8 +36,7 @@ def do(what, work, *arguments, again=AGAIN):
         try:
             result = work(*arguments)
         except OSError as error:
-            # What was denied was not done.
-            if error.errno not in again + (errno.EACCES,):
+            if error.errno not in again:
                 raise
             saw(error, what)
             time.sleep(0.2)
