@@ -190,7 +190,7 @@ fn is_loss(error: &RemoteError) -> bool {
 /// Whether a denial was doubted before.
 ///
 /// A server denies a request whose signature is not right ([MS-SMB2] 3.3.5.2.4), as one that was damaged on its way, and
-/// does nothing of it. So a denial is believed when it is said twice.
+/// does not do it. So a denial is believed when it is said twice.
 #[derive(Debug, Default)]
 struct Doubt(bool);
 
@@ -360,7 +360,8 @@ impl Shared {
                     }
                 }
                 Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(&pushed).await,
-                Err(error) if doubt.of(&error) => {}
+                // Of a chain all but the damaged request may have been done.
+                Err(error) if doubt.of(&error) => uncertain = true,
                 result => return result,
             }
         }

@@ -72,7 +72,7 @@ impl Lasting {
                 Err(error) if self.shared.pace.is_to_wait(&error, &mut pushed) => {
                     self.shared.pace.pause(&pushed).await;
                 }
-                Err(error) if doubt.of(&error) => {}
+                Err(error) if doubt.of(&error) => uncertain = true,
                 Err(error) => return Err(error),
             }
         }
@@ -137,7 +137,7 @@ impl Lasting {
                 Err(error) if self.shared.pace.is_to_wait(&error, &mut pushed) => {
                     self.shared.pace.pause(&pushed).await;
                 }
-                Err(error) if doubt.of(&error) => {}
+                Err(error) if doubt.of(&error) => uncertain = true,
                 Err(error) => return Err(error),
             }
         }

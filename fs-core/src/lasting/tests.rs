@@ -454,3 +454,19 @@ async fn what_the_server_closed_is_opened_once_for_all_who_use_it() {
     // This server only said that it had closed the first.
     assert_eq!(dial.last().open_handles(), 1);
 }
+
+/// The server does what a chain asks for, and denies only the damaged end of it.
+#[tokio::test(start_paused = true)]
+async fn what_was_done_of_a_denied_chain_is_found_out() {
+    let dial = MemoryDial::new(0, 1);
+    let remote = connect(&dial).await;
+    let made = path("made");
+    let place = Place::from(&made);
+    remote.mkdir(place, 0o755).await.unwrap();
+    dial.last().fail_next(Op::Remove, NtStatus::ACCESS_DENIED);
+    let another = dial.server.connect();
+    let (removed, _) = futures::join!(remote.remove(place, FileKind::Directory), async {
+        another.remove(place, FileKind::Directory).await.unwrap();
+    });
+    removed.unwrap();
+}
