@@ -150,7 +150,7 @@ impl Lasting {
             is_posix: remote.is_posix(),
         });
         if let Some(connected) = shared.line.connected() {
-            shared.listen(&connected);
+            shared.listen(&connected, connected.remote.events(), Vec::new());
         }
         Ok(Self { shared })
     }
@@ -170,6 +170,8 @@ impl Lasting {
         self.shared.line.hurry();
     }
 }
+
+type Events = tokio::sync::mpsc::UnboundedReceiver<RemoteEvent>;
 
 /// Whether an error says that the connection, the session or the share's connection is gone.
 fn is_loss(error: &RemoteError) -> bool {
@@ -240,14 +242,16 @@ impl Shared {
             }
             let reason = match self.dial.dial().await {
                 Ok(remote) => {
-                    let connected = Arc::new(Connected { generation: before + 1 + attempt, remote });
-                    match self.revive(&connected).await {
+                    let connected = Arc::new(Connected::new(before + 1 + attempt, remote));
+                    let mut events = connected.remote.events();
+                    let (revived, early) = self.revive_while_hearing(&connected, events.as_mut()).await;
+                    match revived {
                         Ok(()) => {
                             *self.limits.lock().unwrap_or_else(PoisonError::into_inner) =
                                 connected.remote.limits();
-                            self.listen(&connected);
                             tracing::info!("the connection to the server is back");
-                            self.line.restored(connected);
+                            self.line.restored(connected.clone());
+                            self.listen(&connected, events, early);
                             self.events.send(RemoteEvent::Restored);
                             return;
                         }
@@ -282,12 +286,45 @@ impl Shared {
         Ok(())
     }
 
+    /// Revives, and gives back at once what nobody counts on: whoever waits for that may be another one who revives, and
+    /// whom we wait for. What else was said meanwhile is for [`Self::listen`].
+    async fn revive_while_hearing(
+        &self,
+        connected: &Arc<Connected>,
+        mut events: Option<&mut Events>,
+    ) -> (RemoteResult<()>, Vec<RemoteEvent>) {
+        let mut early = Vec::new();
+        let mut revived = std::pin::pin!(self.revive(connected));
+        loop {
+            let event = async {
+                match &mut events {
+                    Some(events) => events.recv().await,
+                    None => None,
+                }
+            };
+            tokio::select! {
+                revived = &mut revived => return (revived, early),
+                Some(event) = event => match event {
+                    RemoteEvent::LeaseBreak { key, to, acknowledge: true, .. } if connected.is_uncounted(key) => {
+                        let connected = connected.clone();
+                        tokio::spawn(async move { connected.remote.acknowledge(key, to).await });
+                    }
+                    event => early.push(event),
+                },
+            }
+        }
+    }
+
     /// Passes on what the server says unasked, and notices when it will say no more.
-    fn listen(self: &Arc<Self>, connected: &Arc<Connected>) {
-        let Some(mut events) = connected.remote.events() else { return };
+    fn listen(self: &Arc<Self>, connected: &Arc<Connected>, events: Option<Events>, early: Vec<RemoteEvent>) {
+        let Some(mut events) = events else { return };
         let (shared, connected) = (Arc::downgrade(self), connected.clone());
         tokio::spawn(async move {
-            while let Some(event) = events.recv().await {
+            let mut early = early.into_iter();
+            while let Some(event) = match early.next() {
+                Some(event) => Some(event),
+                None => events.recv().await,
+            } {
                 let Some(shared) = shared.upgrade() else { return };
                 if matches!(event, RemoteEvent::Lost) {
                     break;

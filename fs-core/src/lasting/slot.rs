@@ -251,6 +251,7 @@ impl Slot {
         }
         if let Some(key) = lease {
             events.tell(RemoteEvent::LeaseLost { key }).await;
+            connected.do_not_count_on(key);
         }
         // With the lease, which the server needs to keep it the next time; and what it still has of the one before is no
         // stranger's. Nobody counts on the lease before an open asks for it once more.
