@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ArgMatches;
 use smb_client::Credentials;
 
 use crate::cli::{MOUNT_FAILURE, text};
+use crate::codes;
 use crate::cred::try_login;
 use crate::credentials::{Ask, Lookup, Origin};
 use crate::mount::mount;
@@ -42,7 +43,8 @@ impl Wanted {
     pub(crate) fn remembered(dir: &Path, ask: Ask) -> Result<Self> {
         let dir = fs_fuse::resolve(dir)?;
         let remembered = remembered::of(&dir)?
-            .with_context(|| format!("no mount is remembered for {}: name its source too", dir.display()))?;
+            .with_context(|| format!("no mount is remembered for {}: name its source too", dir.display()))
+            .map_err(|error| codes::NOT_REMEMBERED.of(&error))?;
         Self::of(&remembered, ask)
     }
 
@@ -73,7 +75,8 @@ fn ensure_with(wanted: &Wanted, find: fn(&Wanted) -> Result<Lookup>) -> Result<b
     if let Some(source) = status::kernel_mounts()?.remove(&dir) {
         let asked = wanted.source.to_string();
         if !source.eq_ignore_ascii_case(&asked) {
-            bail!("{} has {source} mounted on it, not {asked}", dir.display());
+            let text = format!("{} has {source} mounted on it, not {asked}", dir.display());
+            return Err(codes::ALREADY_MOUNTED.says(text));
         }
         let record = || MountRecord::load(&dir).filter(MountRecord::is_alive);
         // A mount that somebody is just making has its record a moment later.
@@ -85,7 +88,8 @@ fn ensure_with(wanted: &Wanted, find: fn(&Wanted) -> Result<Lookup>) -> Result<b
         match state.as_deref() {
             Some("ok") => return Ok(false),
             Some(state) if !state.starts_with("disconnected") => {
-                bail!("{} is mounted, but not well: {state}", dir.display())
+                let text = format!("{} is mounted, but not well: {state}", dir.display());
+                return Err(codes::UNHEALTHY_MOUNT.says(text));
             }
             // What programs still have open on it answers with errors already.
             _ => fs_fuse::unmount(&dir, true)?,

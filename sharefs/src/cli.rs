@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use smb_client::{Client, ConnectOptions, FileTime, Manner, Share, snapshot_time};
 use tracing_subscriber::EnvFilter;
 
+use crate::codes::USAGE as USAGE_CODE;
 use crate::connect::{Explain, connect, connect_found, connect_options, log_in};
 use crate::credentials::{Ask, Found};
 use crate::files::Place;
@@ -88,6 +90,7 @@ fn command() -> Command {
         )
         .subcommand(Command::new("status").about("Show this user's mounts").arg(json()))
         .subcommand(crate::cred::command())
+        .subcommand(crate::doctor::command())
         .subcommand(crate::fstab::command());
     command
         .subcommand(
@@ -190,6 +193,9 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => {
             let usage = error.use_stderr();
             let _ = error.print();
+            if usage && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                tell(&format!("sharefs: the command line cannot be understood [{}]", USAGE_CODE.name));
+            }
             return if usage { USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
@@ -207,7 +213,7 @@ fn report(result: Result<ExitCode>, mounting: bool) -> ExitCode {
 
 /// The command line cannot be understood.
 #[derive(Debug)]
-struct Usage(String);
+pub(crate) struct Usage(String);
 
 impl std::fmt::Display for Usage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -259,6 +265,8 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
         Some(("forget", matches)) => crate::bring::forget(matches),
         #[cfg(target_os = "linux")]
         Some(("cred", matches)) => crate::cred::run(matches),
+        #[cfg(target_os = "linux")]
+        Some(("doctor", matches)) => crate::doctor::run(matches),
         Some((name, matches)) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()

@@ -1,15 +1,16 @@
 //! From options to a share, and from an error to advice.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use smb_client::{Client, ConnectOptions, Credentials, Error, NtStatus, SessionError, Share};
 
+use crate::codes;
 use crate::credentials::is_azure;
 use crate::options::RawOptions;
 use crate::show::printable;
 use crate::source::Source;
 
 /// What `smb-client` calls the operation by which a server refuses a share as a whole.
-const TREE_CONNECT: &str = "connecting to the share";
+pub(crate) const TREE_CONNECT: &str = "connecting to the share";
 
 /// What the options say about the connection.
 pub(crate) fn connect_options(
@@ -55,7 +56,7 @@ pub(crate) async fn log_in(
     Err(explain(source, error))
 }
 
-fn is_wrong_password(error: &Error) -> bool {
+pub(crate) fn is_wrong_password(error: &Error) -> bool {
     use NtStatus as Status;
     matches!(error, Error::Session(SessionError::Refused(Status::LOGON_FAILURE | Status::WRONG_PASSWORD)))
 }
@@ -87,7 +88,7 @@ async fn share(source: &Source, client: &Client) -> Result<Share> {
 pub(crate) fn explain(source: &Source, error: Error) -> anyhow::Error {
     let advice = advice(source, &error);
     match advice {
-        Some(advice) => anyhow!("{error}\n  {advice}"),
+        Some(advice) => codes::of_client(&error).says(format!("{error}\n  {advice}")),
         None => error.into(),
     }
 }

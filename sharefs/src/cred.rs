@@ -13,6 +13,7 @@ use smb_client::{Credentials, Secret};
 use zeroize::Zeroizing;
 
 use crate::cli::{log_off, options, text, usage};
+use crate::codes;
 use crate::connect::{connect_found, connect_options, log_in};
 use crate::credentials::{self, Ask, Found, Origin, azure_user, clean, is_azure, is_key, split_user};
 use crate::options::{RawOptions, arguments};
@@ -238,12 +239,16 @@ fn remove(matches: &ArgMatches) -> Result<()> {
         };
         let names: Vec<String> = entries.iter().filter(|entry| ours(entry)).map(Entry::full_user).collect();
         match &names[..] {
-            [] => bail!("nothing is saved for {}", place(&scope)),
+            [] => Err(codes::NO_PASSWORD.says(format!("nothing is saved for {}", place(&scope)))),
             [name] => {
                 let removed: Vec<Entry> = entries.extract_if(.., |entry| ours(entry)).collect();
                 Ok((name.clone(), removed))
             }
-            _ => bail!("there are several for {}: give --user with {}", place(&scope), names.join(", ")),
+            _ => Err(codes::SEVERAL_USERS.says(format!(
+                "there are several for {}: give --user with {}",
+                place(&scope),
+                names.join(", ")
+            ))),
         }
     })?;
     removed.iter().for_each(store::forget);

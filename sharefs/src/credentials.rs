@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use smb_client::{Credentials, Secret};
 use zeroize::Zeroizing;
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 pub(crate) use secret::is_key;
 pub(crate) use secret::{azure_user, clean, is_azure};
 
+use crate::codes::{NO_PASSWORD, NO_USER};
 use crate::options::RawOptions;
 use crate::source::Source;
 
@@ -170,7 +171,9 @@ impl Lookup {
         }
         let fallback = || azure_user(&lookup.host).or_else(|| environment.map(|(name, _)| name));
         let Some(user) = lookup.user.clone().or_else(fallback).filter(|user| !user.is_empty()) else {
-            bail!("no user: give -o username=NAME (or -o guest where the share is open to all)");
+            return Err(
+                NO_USER.says("no user: give -o username=NAME (or -o guest where the share is open to all)")
+            );
         };
         if lookup.password_source()?.is_none() {
             if lookup.guest {
@@ -187,7 +190,8 @@ impl Lookup {
     pub(crate) fn find(&self) -> Result<Found> {
         match self.known()? {
             Some(found) => Ok(found),
-            None => bail!("there is no password for {} any more: run sharefs cred add {0}", self.host),
+            None => Err(NO_PASSWORD
+                .says(format!("there is no password for {} any more: run sharefs cred add {0}", self.host))),
         }
     }
 
@@ -344,7 +348,7 @@ pub(crate) fn read_line() -> Result<Secret> {
     let mut line = Zeroizing::new(String::new());
     let read = io::stdin().read_line(&mut line).context("cannot read the password from standard input")?;
     if read == 0 {
-        bail!("there is no password on standard input");
+        return Err(NO_PASSWORD.says("there is no password on standard input"));
     }
     Ok(line.trim_end_matches(['\n', '\r']).to_owned().into())
 }
@@ -352,10 +356,10 @@ pub(crate) fn read_line() -> Result<Secret> {
 /// Asks on the terminal.
 pub(crate) fn prompt(user: &str, host: &str, ask: Ask) -> Result<Secret> {
     if ask == Ask::Nobody || !io::stdin().is_terminal() {
-        bail!(
+        return Err(NO_PASSWORD.says(format!(
             "no password for {user} on {host}: save it with sharefs cred add, or give -o credentials=FILE, \
              --password-stdin or PASSWD_FILE"
-        );
+        )));
     }
     let password = rpassword::prompt_password(format!("Password for {user} on {host}: "))
         .context("cannot read the password from the terminal")?;

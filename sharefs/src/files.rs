@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result};
 use futures::stream::{self, StreamExt};
 use indicatif::HumanBytes;
 use serde_json::Value;
 use smb_client::{FileAttributes, Metadata, NtStatus, OpenOptions, Share};
 
+use crate::codes;
 use crate::connect::Explain;
 use crate::show::{
     as_json, complaint, describe, kind_letters, local_time, printable, tell, unless_broken_pipe,
@@ -35,7 +36,7 @@ pub(crate) fn all_or_nothing(mut failures: Vec<Error>, done: &str) -> Result<()>
             for error in &failures {
                 tell(&format!("sharefs: {}", complaint(error)));
             }
-            bail!("{failed} could not be {done}: see above")
+            Err(codes::INCOMPLETE.says(format!("{failed} could not be {done}: see above")))
         }
     }
 }
@@ -184,7 +185,8 @@ impl Place<'_> {
         if self.metadata(&above).await?.is_dir() {
             Ok(())
         } else {
-            bail!("{} is a file: choose another name", printable(&self.source.at(&above)))
+            Err(codes::WRONG_KIND
+                .says(format!("{} is a file: choose another name", printable(&self.source.at(&above)))))
         }
     }
 

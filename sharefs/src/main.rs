@@ -5,10 +5,15 @@
 #[cfg(target_os = "linux")]
 mod bring;
 mod cli;
+// The doctor, who alone uses some of them, is Linux's.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+mod codes;
 mod connect;
 #[cfg(target_os = "linux")]
 mod cred;
 mod credentials;
+#[cfg(target_os = "linux")]
+mod doctor;
 mod files;
 #[cfg(target_os = "linux")]
 mod fstab;

@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 
 use crate::bring::{self, Wanted};
 use crate::cli::{MOUNT_FAILURE, options, text, usage};
+use crate::codes;
 use crate::connect::{Explain, connect_options, explain};
 use crate::credentials::{Ask, Lookup};
 use crate::options::{MountFlags, RawOptions};
@@ -209,7 +210,8 @@ fn start_daemon(plan: &Plan) -> Result<()> {
     }
     let status = child.wait()?;
     if said.is_empty() {
-        bail!("the serving process ended unexpectedly ({status}); see {}", log.display());
+        return Err(codes::SERVING_ENDED
+            .says(format!("the serving process ended unexpectedly ({status}); see {}", log.display())));
     }
     bail!("{}", said.trim_end())
 }
@@ -229,8 +231,8 @@ fn daemon() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            said(&format!("{error:#}"));
-            tracing::error!("{error:#}");
+            said(&complaint(&error));
+            tracing::error!("{}", complaint(&error));
             MOUNT_FAILURE.into()
         }
     }
@@ -282,7 +284,9 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         let first = dial.last().context("no connection")?;
         let root = first.share().metadata(&source.path).await.explain(&source, &source.path)?;
         if !root.is_dir() {
-            bail!("{source} is a file: only directories can be mounted");
+            return Err(
+                codes::WRONG_KIND.says(format!("{source} is a file: only directories can be mounted"))
+            );
         }
         let remote = Arc::new(remote);
         let filesystem = Arc::new(Filesystem::new(remote.clone(), mount_options(&plan.flags)));

@@ -51,7 +51,7 @@ pub(crate) fn base(purpose: Purpose) -> Result<PathBuf> {
 }
 
 /// Where the user is at home: services and cron have no HOME.
-fn home() -> Result<PathBuf> {
+pub(crate) fn home() -> Result<PathBuf> {
     if let Some(home) = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) {
         return Ok(home);
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::codes::NOT_REMEMBERED;
 use crate::private::{self, Purpose};
 
 /// A mount that `--persist` asked for.
@@ -59,7 +60,9 @@ pub(crate) fn forget(dir: &Path, source: &str) -> Result<(Remembered, bool)> {
                 all.iter().enumerate().filter(|(_, one)| one.source.eq_ignore_ascii_case(source));
             match (places.next(), places.next()) {
                 (Some((at, _)), None) => Ok(at),
-                (None, _) => bail!("{source} is not remembered: see sharefs list"),
+                (None, _) => {
+                    Err(NOT_REMEMBERED.says(format!("{source} is not remembered: see sharefs list")))
+                }
                 _ => bail!("{source} is mounted in several folders: name the folder"),
             }
         };

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt};
 use smb_client::{ConnectOptions, Entry, FileAttributes, Metadata, Share};
 use tokio::sync::{OnceCell, Semaphore};
 
+use crate::codes;
 use crate::connect::Explain;
 use crate::files::all_or_nothing;
 use crate::lanes::{LANES, MANY, lanes};
@@ -92,7 +93,7 @@ impl<'a> Removal<'a> {
         }
         let metadata = self.first.metadata(path).await.explain(self.source, path)?;
         if metadata.is_dir() && !is_link(&metadata) && !self.recursive {
-            bail!("{} is a directory: use rm -r", self.source.at(path));
+            return Err(codes::WRONG_KIND.says(format!("{} is a directory: use rm -r", self.source.at(path))));
         }
         // Where it fails, why is among the failures already.
         self.gone(path.to_owned(), metadata).await;

@@ -9,6 +9,8 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use smb_client::{FileAttributes, FileTime, Metadata};
 
+use crate::codes::{self, with_code};
+
 /// A server's name for a terminal: control characters could do anything there.
 pub(crate) fn printable(name: &str) -> String {
     name.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
@@ -19,9 +21,10 @@ pub(crate) fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 
-/// An error with all its causes for a terminal; only its own line breaks stay.
+/// An error with all its causes and its code for a terminal; only its own line breaks stay.
 pub(crate) fn complaint(error: &Error) -> String {
-    format!("{error:#}").chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
+    let text = with_code(&format!("{error:#}"), codes::of(error));
+    text.chars().map(|c| if c.is_control() && c != '\n' { '?' } else { c }).collect()
 }
 
 /// Tells a person. That nobody reads it is no reason to fail.
@@ -107,6 +110,6 @@ mod tests {
         assert_eq!(printable("a\u{1b}[2J\nb"), "a?[2J?b");
         assert_eq!(shown(Path::new("a\u{1b}b")), "a?b");
         let error = anyhow::anyhow!("bad \u{1b}[2J").context("reading\n  more");
-        assert_eq!(complaint(&error), "reading\n  more: bad ?[2J");
+        assert_eq!(complaint(&error), "reading\n  more: bad ?[2J [failed]");
     }
 }

@@ -66,6 +66,21 @@ pub(crate) fn remove() -> Result<()> {
     Ok(())
 }
 
+/// Where it is written that the remembered mounts are to come back, if it is.
+pub(crate) fn installed() -> Result<Option<PathBuf>> {
+    Ok(Some(file(starter())?).filter(|file| file.exists()))
+}
+
+/// Who has to log in before this user's units start; nobody where they start at boot, or where there is no systemd.
+pub(crate) fn waits_for_login() -> Option<String> {
+    let account = private::account(rustix::process::geteuid().as_raw())?;
+    (starter() == Starter::User && !lingers(&account.name)).then_some(account.name)
+}
+
+fn lingers(user: &str) -> bool {
+    Path::new("/var/lib/systemd/linger").join(user).exists()
+}
+
 fn starter() -> Starter {
     // As sd_booted(3) finds out.
     if !Path::new("/run/systemd/system").is_dir() {
@@ -188,11 +203,10 @@ fn reload(starter: Starter) {
 /// Without lingering a user's units start at the first login. An administrator may allow users to set it themselves.
 fn linger() -> Vec<String> {
     let Some(account) = private::account(rustix::process::geteuid().as_raw()) else { return Vec::new() };
-    let lingers = || Path::new("/var/lib/systemd/linger").join(&account.name).exists();
-    if !lingers() {
+    if !lingers(&account.name) {
         quietly("loginctl", &["--no-ask-password", "enable-linger", &account.name]);
     }
-    if lingers() {
+    if lingers(&account.name) {
         return Vec::new();
     }
     vec![format!(

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use seal::KeyPlace;
 
+use crate::codes::{SEVERAL_USERS, STORE_UNUSABLE};
 use crate::credentials::{is_azure, split_user};
 use crate::private::{self, Purpose};
 use crate::source::Source;
@@ -211,6 +212,10 @@ pub(crate) fn key_place() -> Result<KeyPlace> {
 ///
 /// Where the file is not this user's alone, was changed, or its key is not to be had.
 pub(crate) fn entries() -> Result<Vec<Entry>> {
+    open_store().map_err(|error| STORE_UNUSABLE.of(&error))
+}
+
+fn open_store() -> Result<Vec<Entry>> {
     let path = path()?;
     let Some(sealed) = private::read(&path)? else { return Ok(Vec::new()) };
     let key = Key::read(&KeyPlace::find()?)?
@@ -311,7 +316,10 @@ fn choose(
     let users: Vec<String> = suitable.iter().map(Entry::full_user).collect();
     let Some(first) = suitable.first() else { return Ok(None) };
     if suitable.iter().any(|entry| !entry.user.eq_ignore_ascii_case(&first.user)) {
-        bail!("there are credentials of several users for {host} ({}): give -o username=", users.join(", "));
+        return Err(SEVERAL_USERS.says(format!(
+            "there are credentials of several users for {host} ({}): give -o username=",
+            users.join(", ")
+        )));
     }
     Ok(suitable.into_iter().next())
 }

@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 pub(crate) use copy::Copier;
 pub(crate) use options::{TransferOptions, arguments};
 
+use crate::codes;
 use crate::show::printable;
 use crate::signals::interrupt;
 use crate::source::Source;
@@ -214,9 +215,9 @@ impl Transfer {
             workers.shutdown().await;
             self.parts.clear(&self.share).await;
             self.failed(if self.options.resume {
-                anyhow!("interrupted: the same command goes on where this one was")
+                codes::INTERRUPTED.says("interrupted: the same command goes on where this one was")
             } else {
-                anyhow!("interrupted: what was not whole is removed")
+                codes::INTERRUPTED.says("interrupted: what was not whole is removed")
             });
         }
         !interrupted

@@ -44,6 +44,7 @@
 //! | keep others from a range | [`File::lock`] |
 //! | be told of changes | [`Directory::watch`] |
 //! | list a server's shares | [`Client::shares`] |
+//! | ask what a server would agree on | [`Client::negotiate`] |
 //! | follow or make links | [`Share::read_link`], [`Share::symlink`], [`Share::hard_link`] |
 //! | find or make pipes, sockets and devices | [`Share::read_special`], [`Share::make_special`] |
 //! | read and set what hangs on a file | [`Share::extended_attribute`], [`Share::streams`], [`Share::security`] |
@@ -95,6 +96,7 @@ mod names;
 mod open;
 mod pool;
 mod posix;
+mod probe;
 mod query;
 mod reparse;
 mod resolve;
@@ -128,7 +130,7 @@ pub use posix::{PosixEntry, PosixMetadata};
 pub use reparse::{Special, SpecialKind};
 pub use share::{Manner, Share};
 pub use smb_proto::auth::{Credentials, Secret};
-pub use smb_proto::conn::{ConnectionError, PeerIncompatible, PeerMisbehaved, SessionError};
+pub use smb_proto::conn::{ConnectionError, Negotiated, PeerIncompatible, PeerMisbehaved, SessionError};
 pub use smb_proto::crypto::{Cipher, SigningAlgorithm};
 pub use smb_proto::fscc::{ExtendedAttribute, FileAttributes, FileTime, reparse_tag};
 pub use smb_proto::rpc::{ServerInfo, ShareInfo, ShareKind};

@@ -8,14 +8,18 @@ use smb_client::Secret;
 use zeroize::Zeroizing;
 
 use super::Login;
+use crate::codes::CREDENTIALS_FILE;
 
 /// A file with `username=`, `password=`, `password2=`, `domain=`, one a line.
 pub(crate) fn read(path: &Path) -> Result<Login> {
     let text = fs::read_to_string(path)
         .map(Zeroizing::new)
-        .with_context(|| format!("cannot read the credentials file {}", path.display()))?;
+        .with_context(|| format!("cannot read the credentials file {}", path.display()))
+        .map_err(|error| CREDENTIALS_FILE.of(&error))?;
     warn_if_open(path);
-    parse(&text).with_context(|| format!("in the credentials file {}", path.display()))
+    parse(&text)
+        .with_context(|| format!("in the credentials file {}", path.display()))
+        .map_err(|error| CREDENTIALS_FILE.of(&error))
 }
 
 /// The same of its text.

@@ -1,8 +1,10 @@
 //! What people paste where a password is asked for: Azure's keys, and what is no key.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use smb_client::Secret;
 use zeroize::Zeroizing;
+
+use crate::codes::NOT_A_KEY;
 
 /// The key of an Azure storage account: 64 bytes in base64. The text itself is the password.
 const KEY_LENGTH: usize = 88;
@@ -26,16 +28,16 @@ pub(crate) fn azure_user(host: &str) -> Option<String> {
 pub(crate) fn clean(secret: Secret) -> Result<Secret> {
     let text = secret.expose();
     if text.contains("AccountKey=") || text.contains("SharedAccessSignature=") {
-        bail!(
+        return Err(NOT_A_KEY.says(
             "this is a whole connection string, not a key: sharefs cred import reads it, or give what stands in it \
              after AccountKey="
-        );
+        ));
     }
     if text.contains("sig=") && (text.contains("sv=") || text.contains("se=")) {
-        bail!(
+        return Err(NOT_A_KEY.says(
             "this is a SAS token, with which no share can be mounted: take one of the storage account's keys \
-             (Security + networking, Access keys)"
-        );
+             (Security + networking, Access keys)",
+        ));
     }
     let mut bare = Zeroizing::new(String::with_capacity(text.len()));
     let quotes = ['"', '\'', '`', '\u{201c}', '\u{201d}'];

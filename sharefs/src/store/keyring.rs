@@ -10,6 +10,7 @@ use secret_service::{EncryptionType, Error};
 use zeroize::Zeroizing;
 
 use super::Entry;
+use crate::codes::KEYRING_UNUSABLE;
 
 /// Saves an entry's secret, in place of an older one.
 pub(super) fn save(entry: &Entry, secret: &str) -> Result<()> {
@@ -85,4 +86,5 @@ fn aside<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
         scope.spawn(work).join().unwrap_or_else(|_| bail!("a fault of the keyring's client"))
     })
+    .map_err(|error| KEYRING_UNUSABLE.of(&error))
 }

@@ -14,6 +14,7 @@ use super::options::Links;
 use super::parts::Part;
 use super::put::attributes;
 use super::{Above, Job, LinkJob, Plan, Transfer, below, check, links};
+use crate::codes;
 use crate::connect::Explain;
 use crate::lanes::with_further;
 use crate::show::printable;
@@ -115,7 +116,10 @@ impl Copier {
         let into_directory = target.path.is_empty()
             || transfer.share.metadata(&target.path).await.is_ok_and(|metadata| metadata.is_dir());
         if target.directory && !into_directory {
-            bail!("{} is no directory: make it first, with mkdir", printable(&target.to_string()));
+            return Err(codes::WRONG_KIND.says(format!(
+                "{} is no directory: make it first, with mkdir",
+                printable(&target.to_string())
+            )));
         }
         let name = from.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(&self.source.share);
         let to = if into_directory { target.join(name) } else { target.path.clone() };
@@ -136,7 +140,8 @@ impl Copier {
             return Ok(());
         }
         if !transfer.options.recursive {
-            bail!("{} is a directory: use cp -r", printable(&self.source.to_string()));
+            return Err(codes::WRONG_KIND
+                .says(format!("{} is a directory: use cp -r", printable(&self.source.to_string()))));
         }
         if one_share && (a.is_empty() || b.starts_with(&format!("{a}/"))) {
             bail!(

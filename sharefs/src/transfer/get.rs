@@ -14,6 +14,7 @@ use super::local::{self, blocking, local_name};
 use super::options::Links;
 use super::parts::{Part, stable_name};
 use super::{Above, Job, LinkJob, Plan, Transfer, below, links, must_be_there};
+use crate::codes;
 use crate::connect::Explain;
 use crate::lanes::lanes;
 use crate::show::{printable, shown};
@@ -85,7 +86,8 @@ impl Transfer {
             return Ok(());
         }
         if !self.options.recursive {
-            bail!("{} is a directory: use get -r", printable(&self.source.to_string()));
+            return Err(codes::WRONG_KIND
+                .says(format!("{} is a directory: use get -r", printable(&self.source.to_string()))));
         }
         if self.options.resume && !into_directory {
             return Err(must_be_there(&shown(to)));
@@ -241,7 +243,10 @@ impl Transfer {
         if let Some(checksum) = checksum
             && check::of_local(part)? != checksum
         {
-            bail!("{} is not what came: the disk or its file system is not to be trusted", shown(target));
+            return Err(codes::DAMAGED.says(format!(
+                "{} is not what came: the disk or its file system is not to be trusted",
+                shown(target)
+            )));
         }
         blocking(|| finish(&out, &metadata, self.options.preserve, part, target))?;
         self.summary.copied();

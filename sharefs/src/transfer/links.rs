@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use smb_client::{FileAttributes, LinkKind, Metadata, NtStatus, Share, reparse_tag, resolve_link};
 
 use super::Transfer;
 use super::local::blocking;
 use super::parts::Part;
+use crate::codes;
 use crate::connect::Explain;
 use crate::show::{printable, shown};
 use crate::source::Source;
@@ -54,7 +55,8 @@ pub(super) async fn follow(share: &Share, source: &Source, path: &str) -> Result
         }
         path = next;
     }
-    bail!("{} leads in a circle of links: use --links skip", printable(&source.at(&path)))
+    Err(codes::LINK_IN_THE_WAY
+        .says(format!("{} leads in a circle of links: use --links skip", printable(&source.at(&path)))))
 }
 
 /// Refuses a link that would lead out of what is copied: at the other end nobody knows to what, and a server could
@@ -99,7 +101,10 @@ pub(super) fn make_local(target: &str, path: &Path, part: &Path) -> Result<()> {
 
 #[cfg(not(unix))]
 pub(super) fn make_local(_: &str, path: &Path, _: &Path) -> Result<()> {
-    bail!("{} is a link, which cannot be made here: use --links follow or --links skip", shown(path))
+    Err(codes::LINK_IN_THE_WAY.says(format!(
+        "{} is a link, which cannot be made here: use --links follow or --links skip",
+        shown(path)
+    )))
 }
 
 /// Where a link here leads, and whether to a directory.
@@ -109,7 +114,8 @@ pub(super) fn read_local(path: &Path) -> Result<(String, bool)> {
     let directory = blocking(|| fs::metadata(path)).is_ok_and(|metadata| metadata.is_dir());
     match target.to_str() {
         Some(target) => Ok((target.to_owned(), directory)),
-        None => Err(anyhow!("{} leads to what is not Unicode: no share can have it", shown(path))),
+        None => Err(codes::NAME_INVALID
+            .says(format!("{} leads to what is not Unicode: no share can have it", shown(path)))),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
@@ -18,6 +18,7 @@ use super::local::{self, blocking};
 use super::options::Links;
 use super::parts::{Part, stable_name};
 use super::{Job, LITTLE_AT_ONCE, LinkJob, Plan, Transfer, below, beside, links, must_be_there};
+use crate::codes;
 use crate::connect::Explain;
 use crate::lanes::lanes;
 use crate::show::{printable, shown};
@@ -88,9 +89,15 @@ impl Transfer {
         let into_directory =
             path.is_empty() || self.share.metadata(&path).await.is_ok_and(|metadata| metadata.is_dir());
         if self.source.directory && !into_directory {
-            bail!("{} is no directory: make it first, with mkdir", printable(&self.source.to_string()));
+            return Err(codes::WRONG_KIND.says(format!(
+                "{} is no directory: make it first, with mkdir",
+                printable(&self.source.to_string())
+            )));
         }
-        let nameless = || anyhow!("{} has no name that a share can have: name the target", shown(from));
+        let nameless = || {
+            codes::NAME_INVALID
+                .says(format!("{} has no name that a share can have: name the target", shown(from)))
+        };
         let remote = if into_directory {
             // `.` and `..` are called something too; a link is called what it is called.
             let named = if link { from.to_owned() } else { from.canonicalize().with_context(reading)? };
@@ -109,7 +116,7 @@ impl Transfer {
             return Ok(());
         }
         if !self.options.recursive {
-            bail!("{} is a directory: use put -r", shown(from));
+            return Err(codes::WRONG_KIND.says(format!("{} is a directory: use put -r", shown(from))));
         }
         if self.options.resume && !into_directory {
             return Err(must_be_there(&printable(&self.source.to_string())));
@@ -153,9 +160,9 @@ impl Transfer {
                 let entry = entry.with_context(reading)?;
                 let path = entry.path();
                 let name = entry.file_name();
-                let name = name
-                    .to_str()
-                    .ok_or_else(|| anyhow!("{} is not Unicode: no share can have it", shown(&path)))?;
+                let name = name.to_str().ok_or_else(|| {
+                    codes::NAME_INVALID.says(format!("{} is not Unicode: no share can have it", shown(&path)))
+                })?;
                 let (remote, relative) = (below(&remote, name), below(&relative, name));
                 if self.options.exclude.covers(&relative) {
                     self.summary.skipped();
@@ -274,7 +281,8 @@ impl Transfer {
     ) -> Result<()> {
         let Some(checksum) = checksum else { return Ok(()) };
         if check::of_remote(share, part).await.explain(&self.source, path)? != checksum {
-            bail!("{} is not what was sent: copy it again", printable(&self.source.at(path)));
+            return Err(codes::DAMAGED
+                .says(format!("{} is not what was sent: copy it again", printable(&self.source.at(path)))));
         }
         Ok(())
     }

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Error, Result, bail};
+use anyhow::{Error, Result};
 use indicatif::HumanBytes;
 use serde_json::{Value, json};
 
 use super::options::TransferOptions;
+use crate::codes;
 use crate::show::{complaint, printable, tell, unless_broken_pipe};
 
 /// Counts while the transfer goes on, and tells at its end.
@@ -102,7 +103,7 @@ impl Summary {
                 for error in &failures {
                     tell(&format!("sharefs: {}", complaint(error)));
                 }
-                bail!("{failed} could not be copied, everything else was")
+                Err(codes::INCOMPLETE.says(format!("{failed} could not be copied, everything else was")))
             }
         }
     }
@@ -146,7 +147,7 @@ impl Summary {
             "skipped": load(&self.skipped),
             "seconds": seconds,
             "bytes_per_second": load(&self.bytes) as f64 / seconds.max(0.001),
-            "errors": failures.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>(),
+            "errors": failures.iter().map(complaint).collect::<Vec<_>>(),
         });
         if options.dry_run {
             let would =

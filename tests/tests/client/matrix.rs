@@ -1,7 +1,7 @@
 //! Each dialect with each way of signing and each cipher that it has.
 
 use sharefs_tests::{Samba, SambaBuilder};
-use smb_client::{Cipher, ConnectOptions, Dialect, SigningAlgorithm};
+use smb_client::{Cipher, Client, ConnectOptions, Dialect, SigningAlgorithm};
 
 use crate::help::{connect, exercise};
 
@@ -163,4 +163,17 @@ unsigned! {
 async fn the_defaults_are_the_newest_dialect_signed_by_gmac() {
     let agreed = Agreed { dialect: Dialect::Smb311, signing: Some(SigningAlgorithm::AesGmac), cipher: None };
     check(Samba::builder(), |_| {}, agreed).await;
+}
+
+/// Asking alone says the same as a login, and needs no password.
+#[tokio::test]
+async fn a_negotiation_alone_says_what_would_be_agreed_on() {
+    let samba = Samba::builder().encryption(Cipher::Aes256Gcm).start();
+    let wrong = samba.credentials_as("LAB", "nobody", "wrong");
+    let agreed = Client::negotiate(&samba.options().credentials(wrong)).await.expect("the negotiation");
+    let info = connect(&samba.options()).await.info();
+    assert_eq!((agreed.dialect, agreed.cipher), (info.dialect, info.cipher));
+    assert_eq!((agreed.max_read, agreed.max_write), (info.max_read, info.max_write));
+    let old = samba.options().dialects(Dialect::Smb210, Dialect::Smb210);
+    assert_eq!(Client::negotiate(&old).await.expect("the negotiation").dialect, Dialect::Smb210);
 }

@@ -4,6 +4,8 @@
 #![cfg(unix)]
 
 mod credentials;
+mod doctor;
+mod doctor_gates;
 mod fstab;
 mod helper;
 mod home;
