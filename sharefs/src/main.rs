@@ -9,9 +9,11 @@ mod connect;
 #[cfg(target_os = "linux")]
 mod cred;
 mod credentials;
+mod examples;
 mod files;
 #[cfg(target_os = "linux")]
 mod fstab;
+mod generate;
 #[cfg(target_os = "linux")]
 mod helper;
 mod lanes;

@@ -7,6 +7,7 @@ mod credentials;
 mod fstab;
 mod helper;
 mod home;
+mod install;
 mod keyring;
 mod persistence;
 mod secrets;
