@@ -4,11 +4,26 @@ CARGO ?= cargo
 # What cargo-fuzz gives each target, in seconds.
 FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test check bench faults heavy fuzz fuzz-smoke seeds setup
+# Where `make install` puts things. mount(8) looks for its helpers in /sbin only.
+PREFIX ?= /usr/local
+SBIN ?= /sbin
+DESTDIR ?=
+BUILT = $(or $(CARGO_TARGET_DIR),target)
+PROGRAM ?= $(BUILT)/release/sharefs
+MUSL = x86_64-unknown-linux-musl
+# What the package is made of: sharefs/Cargo.toml names it.
+STAGE = target/package
+
+.PHONY: help demo build install uninstall deb package musl test reboot check bench faults heavy fuzz fuzz-smoke seeds setup
 
 help:
+	@echo 'make build   the program, in target/release'
+	@echo 'make install the program, the helpers of mount(8), manual pages and completions: PREFIX, DESTDIR'
+	@echo 'make deb     a package for Debian, in target/debian'
+	@echo 'make musl    the program without any library, for containers and old systems'
 	@echo 'make demo    a throw-away Samba, a mount by an ordinary user, a tree copied in and out'
 	@echo 'make test    all tests: units, properties, vectors, real servers, real mounts'
+	@echo 'make reboot  only the tests that boot a machine in a container: by root'
 	@echo 'make check   format, clippy, licences, Windows'
 	@echo 'make bench   benchmarks'
 	@echo 'make faults  the fault campaign: SHAREFS_FAULT_SECONDS (600) for each server, from SHAREFS_FAULT_SEED'
@@ -22,12 +37,59 @@ setup:
 demo:
 	scripts/demo.sh
 
+build:
+	$(CARGO) build --release -p sharefs
+
+$(PROGRAM):
+	$(MAKE) build
+
+# Root may install what somebody else has built: nothing is compiled where there is a program.
+install: $(PROGRAM)
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/sharefs
+	install -d $(DESTDIR)$(SBIN)
+	ln -sf $(PREFIX)/bin/sharefs $(DESTDIR)$(SBIN)/mount.sharefs
+	ln -sf $(PREFIX)/bin/sharefs $(DESTDIR)$(SBIN)/mount.fuse.sharefs
+	$(PROGRAM) generate $(DESTDIR)$(PREFIX)/share
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/sharefs
+	rm -f $(DESTDIR)$(SBIN)/mount.sharefs $(DESTDIR)$(SBIN)/mount.fuse.sharefs
+	cd $(DESTDIR)$(PREFIX)/share && rm -f man/man1/sharefs.1 man/man1/sharefs-*.1 \
+		man/man8/mount.sharefs.8 man/man8/mount.fuse.sharefs.8 bash-completion/completions/sharefs \
+		zsh/site-functions/_sharefs fish/vendor_completions.d/sharefs.fish
+
+deb:
+	scripts/setup.sh deb
+	$(MAKE) build
+	$(MAKE) package
+	@echo 'It is in $(BUILT)/debian'
+
+# Of a program that is there: the same as `make install`, where Debian has it.
+package:
+	rm -rf $(STAGE)
+	$(MAKE) install DESTDIR=$(STAGE) PREFIX=/usr SBIN=/usr/sbin
+	strip --strip-unneeded $(STAGE)/usr/bin/sharefs
+	mkdir -p $(STAGE)/usr/share/zsh/vendor-completions
+	mv $(STAGE)/usr/share/zsh/site-functions/_sharefs $(STAGE)/usr/share/zsh/vendor-completions/
+	$(CARGO) deb -p sharefs --no-build --no-strip $(DEB_OPTIONS)
+
+musl:
+	scripts/setup.sh musl
+	$(CARGO) build --release -p sharefs --target $(MUSL)
+	@echo 'It is $(BUILT)/$(MUSL)/release/sharefs'
+
 # The program is built first: cargo does not build it for another package's tests. The summary comes last.
 test:
 	scripts/setup.sh test
 	$(CARGO) build -p sharefs -p smb-client --bins --examples
 	$(CARGO) test --workspace --doc --quiet
 	$(CARGO) nextest run --workspace
+
+# They are among the tests of `make test` too.
+reboot:
+	scripts/setup.sh test
+	$(CARGO) build -p sharefs --bins
+	$(CARGO) nextest run -p sharefs-tests --test reboot
 
 check:
 	scripts/setup.sh check

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need and this machine lacks.
 #
-#   scripts/setup.sh [run] [test] [check] [bench] [fuzz]
+#   scripts/setup.sh [run] [test] [check] [bench] [fuzz] [deb] [musl]
 #
 #   run    to build and mount: a linker, FUSE, Samba as the server of the demo
 #   test   what the tests use besides; some of it goes into a cache directory (see lab.sh)
 #   check  what `make check` uses besides
 #   bench  the rivals of `make bench`
 #   fuzz   what `make fuzz` uses
+#   deb    what `make deb` uses
+#   musl   what `make musl` uses
 #
 # Without arguments: all of them. Root gets missing packages installed through apt; an ordinary user is told what
 # root must do. Cargo's tools are installed for whoever runs this.
@@ -39,6 +41,13 @@ test_programs=(
     dbus-run-session:dbus-daemon
     gnome-keyring-daemon:gnome-keyring
     secret-tool:libsecret-tools
+    make:make
+    dpkg-shlibdeps:dpkg-dev
+)
+# What boots a machine, which only root may.
+machine_programs=(
+    mmdebstrap:mmdebstrap
+    systemd-nspawn:systemd-container
 )
 
 say() { printf '%s\n' "setup: $*"; }
@@ -128,14 +137,24 @@ rust_component() {
     retry rustup component add "$1"
 }
 
+rust_target() {
+    rustup target list --installed | grep -q "^$1\$" && return
+    say "installing Rust's library for $1"
+    retry rustup target add "$1"
+}
+
 main() {
     local parts=("$@") part programs=()
     [ ${#parts[@]} -gt 0 ] || parts=(run test check)
     for part in "${parts[@]}"; do
         case $part in
             run) programs+=("${run_programs[@]}") ;;
-            test) programs+=("${run_programs[@]}" "${test_programs[@]}") ;;
-            check | fuzz) programs+=(cc:gcc) ;;
+            test)
+                programs+=("${run_programs[@]}" "${test_programs[@]}")
+                ! is_root || programs+=("${machine_programs[@]}")
+                ;;
+            check | fuzz | musl) programs+=(cc:gcc) ;;
+            deb) programs+=(cc:gcc dpkg-shlibdeps:dpkg-dev) ;;
             bench) programs+=(smbclient:smbclient time:time smbnetfs:smbnetfs) ;;
             *) fail "unknown part: $part" ;;
         esac
@@ -148,18 +167,22 @@ main() {
             test)
                 fuse_device
                 cargo_tool cargo-nextest
+                cargo_tool cargo-deb
                 newer_samba
+                machine_tree
                 lab_programs
                 lab_user
                 ;;
             check)
                 cargo fmt --version >/dev/null 2>&1 || rust_component rustfmt
                 cargo clippy --version >/dev/null 2>&1 || rust_component clippy
-                if have rustup && ! rustup target list --installed | grep -q '^x86_64-pc-windows-gnu$'; then
-                    say "installing Rust's library for Windows"
-                    retry rustup target add x86_64-pc-windows-gnu
-                fi
+                ! have rustup || rust_target x86_64-pc-windows-gnu
                 cargo_tool cargo-deny
+                ;;
+            deb) cargo_tool cargo-deb ;;
+            musl)
+                have rustup || fail "a Rust library for musl is missing, and there is no rustup to install it with"
+                rust_target x86_64-unknown-linux-musl
                 ;;
             fuzz)
                 if ! cargo +nightly --version >/dev/null 2>&1; then

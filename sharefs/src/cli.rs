@@ -14,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use crate::codes::USAGE as USAGE_CODE;
 use crate::connect::{Explain, connect, connect_found, connect_options, log_in};
 use crate::credentials::{Ask, Found};
+use crate::examples::with_examples;
 use crate::files::Place;
 use crate::options::{RawOptions, arguments};
 use crate::remove::Removal;
@@ -25,7 +26,8 @@ use crate::transfer::{self, Copier, Transfer, TransferOptions};
 const USAGE: u8 = 1;
 pub(crate) const MOUNT_FAILURE: u8 = 32;
 
-fn command() -> Command {
+/// All that can be said to the program.
+pub(crate) fn command() -> Command {
     let source = || {
         Arg::new("source").value_name("SOURCE").required(true).help(
             "//server/share/path, \\\\server\\share\\path or smb://[domain;]user@server[:port]/share/path",
@@ -92,7 +94,7 @@ fn command() -> Command {
         .subcommand(crate::cred::command())
         .subcommand(crate::doctor::command())
         .subcommand(crate::fstab::command());
-    command
+    let command = command
         .subcommand(
             remote("ls", "List a directory")
                 .arg(switch("long", 'l', "Show kind, size and time"))
@@ -177,6 +179,8 @@ fn command() -> Command {
         )
         .subcommand(remote("snapshots", "List the earlier states that there are").arg(json()))
         .subcommand(remote("df", "Show how full a share is"))
+        .subcommand(crate::generate::command());
+    with_examples(command)
 }
 
 /// Parses the arguments, does what they say, and tells by the exit code.
@@ -267,6 +271,7 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
         Some(("cred", matches)) => crate::cred::run(matches),
         #[cfg(target_os = "linux")]
         Some(("doctor", matches)) => crate::doctor::run(matches),
+        Some(("generate", matches)) => crate::generate::run(matches, command()).map(|()| ExitCode::SUCCESS),
         Some((name, matches)) => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()

@@ -5,7 +5,8 @@
 //! subcommand would stand. There may be neither HOME nor PATH.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -19,8 +20,8 @@ use crate::process::hide_argument;
 use crate::source::Source;
 
 const NAMES: [&str; 2] = ["mount.sharefs", "mount.fuse.sharefs"];
-/// There where the kernel has FUSE.
-const FUSE: &str = "/sys/fs/fuse";
+/// What the kernel knows, a line each.
+const FILESYSTEMS: &str = "/proc/filesystems";
 
 /// What mount(8) says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl Call {
 
 /// At boot a line of fstab may come before the module.
 fn load_fuse() {
-    if Path::new(FUSE).exists() {
+    if fs::read_to_string(FILESYSTEMS).is_ok_and(|known| known.lines().any(|line| line.ends_with("\tfuse"))) {
         return;
     }
     for modprobe in ["/sbin/modprobe", "/usr/sbin/modprobe"] {

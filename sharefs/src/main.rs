@@ -14,9 +14,11 @@ mod cred;
 mod credentials;
 #[cfg(target_os = "linux")]
 mod doctor;
+mod examples;
 mod files;
 #[cfg(target_os = "linux")]
 mod fstab;
+mod generate;
 #[cfg(target_os = "linux")]
 mod helper;
 mod lanes;

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 /// The type that the kernel shows for our mounts.
 const FUSE_TYPE: &str = "fuse.sharefs";
+const ROOTS_DIR: &str = "/run/sharefs";
 
 /// What a serving process says of its mount. Never a secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,24 +43,56 @@ pub(crate) struct MountRecord {
     pub(crate) state: String,
 }
 
-/// This user's folder for such files; made if missing.
+/// This user's folder for such files, made if missing: the same one for as long as this process lives.
 pub(crate) fn runtime_dir() -> Result<PathBuf> {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(dir) = DIR.get() {
+        return Ok(dir.clone());
+    }
+    let dir = make_runtime_dir()?;
+    Ok(DIR.get_or_init(|| dir).clone())
+}
+
+fn make_runtime_dir() -> Result<PathBuf> {
     let uid = rustix::process::getuid().as_raw();
     if uid == 0 {
-        return own_dir(PathBuf::from("/run/sharefs"), uid);
+        return own_dir(PathBuf::from(ROOTS_DIR), uid);
     }
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    // `su` and `sudo` leave the variable of somebody else behind.
-    if let Some(base) = runtime.filter(|base| fs::metadata(base).is_ok_and(|base| base.uid() == uid)) {
-        return own_dir(base.join("sharefs"), uid);
+    if let Some(dir) = session_dir(uid) {
+        return own_dir(dir, uid);
     }
-    own_dir(std::env::temp_dir().join(format!("sharefs-{uid}")), uid).or_else(|error| {
+    own_dir(shared_dir(uid), uid).or_else(|error| {
         // Whoever came first has that name; nobody else can have one at home.
-        match std::env::var_os("HOME") {
-            Some(home) => own_dir(PathBuf::from(home).join(".sharefs"), uid),
-            None => Err(error),
-        }
+        home_dir().map_or(Err(error), |dir| own_dir(dir, uid))
     })
+}
+
+/// Where this user's files may be: cron mounts where there is no session, and a session looks for it.
+fn folders() -> Vec<PathBuf> {
+    let uid = rustix::process::getuid().as_raw();
+    let mut folders = match uid {
+        0 => vec![PathBuf::from(ROOTS_DIR)],
+        _ => session_dir(uid).into_iter().chain([shared_dir(uid)]).chain(home_dir()).collect(),
+    };
+    folders.retain(|dir| fs::symlink_metadata(dir).is_ok_and(|dir| dir.is_dir() && dir.uid() == uid));
+    folders
+}
+
+/// The session's folder, where there is one. `su` and `sudo` leave the variable of somebody else behind, and cron has none;
+/// systemd's folder may be there all the same.
+fn session_dir(uid: u32) -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let mut bases = given.into_iter().chain([PathBuf::from(format!("/run/user/{uid}"))]);
+    let base = bases.find(|base| fs::metadata(base).is_ok_and(|base| base.uid() == uid))?;
+    Some(base.join("sharefs"))
+}
+
+fn shared_dir(uid: u32) -> PathBuf {
+    std::env::temp_dir().join(format!("sharefs-{uid}"))
+}
+
+fn home_dir() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".sharefs"))
 }
 
 fn own_dir(dir: PathBuf, uid: u32) -> Result<PathBuf> {
@@ -77,12 +111,22 @@ fn own_dir(dir: PathBuf, uid: u32) -> Result<PathBuf> {
 }
 
 fn file_of(dir: &Path, extension: &str) -> Result<PathBuf> {
+    Ok(runtime_dir()?.join(name_of(dir, extension)))
+}
+
+/// The files of `dir` that there are, in whatever folder.
+fn files_of(dir: &Path, extension: &str) -> impl Iterator<Item = PathBuf> {
+    let name = name_of(dir, extension);
+    folders().into_iter().map(move |folder| folder.join(&name)).filter(|path| path.exists())
+}
+
+fn name_of(dir: &Path, extension: &str) -> String {
     let name = utf8_percent_encode(&dir.to_string_lossy(), NON_ALPHANUMERIC).to_string();
     // File names end at 255 bytes; the tail of a path tells more than its head, and the hash tells the rest.
     let tail = &name[name.len().saturating_sub(100)..];
     let digest = Sha256::digest(dir.as_os_str().as_bytes());
     let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    Ok(runtime_dir()?.join(format!("{tail}-{hash}.{extension}")))
+    format!("{tail}-{hash}.{extension}")
 }
 
 /// Where the process that serves `dir` writes what it has to say.
@@ -102,11 +146,11 @@ pub(crate) fn lock(dir: &Path) -> Result<File> {
 
 /// Keeps the reason why `dir` could not be mounted, or forgets it.
 pub(crate) fn note_failure(dir: &Path, reason: Option<&str>) {
-    let Ok(path) = file_of(dir, "failed") else { return };
-    let noted = match reason {
-        Some(reason) => fs::write(path, reason),
-        None => fs::remove_file(path),
-    };
+    let old = files_of(dir, "failed").try_for_each(fs::remove_file);
+    let noted = old.map_err(anyhow::Error::from).and_then(|()| match reason {
+        Some(reason) => Ok(fs::write(file_of(dir, "failed")?, reason)?),
+        None => Ok(()),
+    });
     if let Err(error) = noted {
         tracing::debug!(%error, "noting why a mount failed");
     }
@@ -114,7 +158,7 @@ pub(crate) fn note_failure(dir: &Path, reason: Option<&str>) {
 
 /// Why `dir` could not be mounted.
 pub(crate) fn failure(dir: &Path) -> Option<String> {
-    fs::read_to_string(file_of(dir, "failed").ok()?).ok()
+    files_of(dir, "failed").find_map(|path| fs::read_to_string(path).ok())
 }
 
 impl MountRecord {
@@ -137,9 +181,12 @@ impl MountRecord {
         }
     }
 
-    /// The record of a folder.
+    /// The record of a folder: where there are several, of the process that is there.
     pub(crate) fn load(dir: &Path) -> Option<Self> {
-        Self::read(&file_of(dir, "json").ok()?).filter(|record| record.dir == dir)
+        let records = files_of(dir, "json").filter_map(|path| Self::read(&path));
+        let (alive, dead): (Vec<_>, Vec<_>) =
+            records.filter(|record| record.dir == dir).partition(Self::is_alive);
+        alive.into_iter().chain(dead).next()
     }
 
     fn read(path: &Path) -> Option<Self> {
@@ -209,14 +256,17 @@ pub(crate) fn unescape(text: &str) -> String {
 pub(crate) fn all() -> Result<Vec<MountRecord>> {
     let mounted = kernel_mounts()?;
     let mut records = Vec::new();
-    for entry in fs::read_dir(runtime_dir()?)? {
+    let folders = folders().into_iter().map(fs::read_dir).collect::<io::Result<Vec<_>>>()?;
+    for entry in folders.into_iter().flatten() {
         let path = entry?.path();
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
         let Some(mut record) = MountRecord::read(&path) else { continue };
         let alive = record.is_alive();
-        match (alive, mounted.contains_key(&record.dir)) {
+        // In another folder there is one of the mount that came after it.
+        let latest = MountRecord::load(&record.dir).is_none_or(|latest| latest.pid == record.pid);
+        match (alive, latest && mounted.contains_key(&record.dir)) {
             (true, true) => {}
             (true, false) => record.state = "unmounting".into(),
             (false, true) => {
@@ -224,7 +274,7 @@ pub(crate) fn all() -> Result<Vec<MountRecord>> {
                     format!("dead: its process ended; run sharefs umount {}", record.dir.display());
             }
             (false, false) => {
-                // Killed, and unmounted since: nothing is left of it but this file.
+                // Killed, and unmounted or mounted anew since: nothing is left of it but this file.
                 if let Err(error) = fs::remove_file(&path) {
                     tracing::debug!(%error, "removing a stale record");
                 }

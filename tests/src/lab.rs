@@ -30,6 +30,15 @@ pub fn find_tool(name: &str) -> PathBuf {
     path
 }
 
+/// The root file system of a machine to boot, which `scripts/setup.sh test` makes.
+///
+/// Panics with what to run where it is missing.
+pub(crate) fn find_machine() -> PathBuf {
+    let tree = directory().join("machine-1");
+    assert!(tree.is_dir(), "the machine to boot is missing ({}): run scripts/setup.sh test", tree.display());
+    tree
+}
+
 /// Which Samba to start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SambaVersion {

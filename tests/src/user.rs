@@ -64,7 +64,11 @@ impl User {
         for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"] {
             command.env_remove(name);
         }
-        command.env("HOME", home).env("XDG_RUNTIME_DIR", home).env("LC_ALL", "C.UTF-8").current_dir(home);
+        // What is mounted is looked for in all of these.
+        for name in ["HOME", "XDG_RUNTIME_DIR", "TMPDIR"] {
+            command.env(name, home);
+        }
+        command.env("LC_ALL", "C.UTF-8").current_dir(home);
         command
     }
 

@@ -29,14 +29,14 @@ def saw(error, what):
     say('saw', errno.errorcode.get(error.errno, error.errno), what)
 
 
-def do(what, work, *arguments, again=AGAIN):
-    """Does it; after an error in `again`, anew."""
+def do(what, work, *arguments, again=()):
+    """Does it; after an error in `again`, and where nothing was done but looking, anew."""
     while True:
         say('doing', what)
         try:
             result = work(*arguments)
         except OSError as error:
-            if error.errno not in again:
+            if error.errno not in (*again, *AGAIN):
                 raise
             saw(error, what)
             time.sleep(0.2)
@@ -82,7 +82,7 @@ class Image:
 
     def fresh(self):
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
-        self.file = do('open', os.open, f'{here}/{self.name}', flags, again=FULL + AGAIN)
+        self.file = do('open', os.open, f'{here}/{self.name}', flags, again=FULL)
         self.data = bytearray()
         self.past.append(('fresh',))
 
@@ -208,7 +208,7 @@ def names():
     """The mirror is the model: what is done here is done there."""
     number = 0
     for name in 'xyz':
-        do('mkdir', os.mkdir, f'{here}/{name}', again=FULL + AGAIN)
+        do('mkdir', os.mkdir, f'{here}/{name}', again=FULL)
         os.mkdir(f'{mirror}/{name}')
     def any_name():
         return f'{chance.choice("xyz")}/n{chance.randrange(8)}'
@@ -262,7 +262,7 @@ def names():
 def locks():
     """Two of these share one file. A number in it grows only under a lock."""
     path = f'{here}/number'
-    f, done, uncertain = do('open', os.open, path, os.O_RDWR | os.O_CREAT, again=FULL + AGAIN), 0, 0
+    f, done, uncertain = do('open', os.open, path, os.O_RDWR | os.O_CREAT, again=FULL), 0, 0
     while not stopped():
         wrote = False
         try:
@@ -280,7 +280,7 @@ def locks():
             uncertain += wrote
             saw(error, 'lock')
             abandon_quietly(f)
-            f = do('open', os.open, path, os.O_RDWR, again=FULL + AGAIN)
+            f = do('open', os.open, path, os.O_RDWR, again=FULL)
         time.sleep(0.01)
     abandon_quietly(f)
     with open(f'{mirror}/done', 'w') as f:

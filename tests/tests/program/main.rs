@@ -9,6 +9,7 @@ mod doctor_gates;
 mod fstab;
 mod helper;
 mod home;
+mod install;
 mod keyring;
 mod persistence;
 mod secrets;
