@@ -16,6 +16,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("umount", &["sharefs umount ~/share", "sharefs umount --all --lazy"]),
     ("list", &["sharefs list", "sharefs list --json"]),
+    ("reload", &["sharefs reload ~/share"]),
     ("forget", &["sharefs forget ~/share", "sharefs forget //server/share"]),
     ("status", &["sharefs status", "sharefs -v status", "sharefs status --json"]),
     ("doctor", &["sharefs doctor //server/share"]),
