@@ -189,17 +189,22 @@ fn is_loss(error: &RemoteError) -> bool {
     }
 }
 
-/// Whether a denial was doubted before.
-///
-/// A server denies a request whose signature is not right ([MS-SMB2] 3.3.5.2.4), as one that was damaged on its way, and
-/// does not do it. So a denial is believed when it is said twice.
+/// What has become of a request so far.
 #[derive(Debug, Default)]
-struct Doubt(bool);
+struct Attempts {
+    /// Some of it may have been done.
+    uncertain: bool,
+    denied: bool,
+    pushed: Pushed,
+}
 
-impl Doubt {
-    /// Whether to ask again.
-    fn of(&mut self, error: &RemoteError) -> bool {
-        error.is(NtStatus::ACCESS_DENIED) && !std::mem::replace(&mut self.0, true)
+impl Attempts {
+    /// Whether to ask again after a denial: once.
+    ///
+    /// A server denies a request whose signature is not right ([MS-SMB2] 3.3.5.2.4), as one that was damaged on its way, and
+    /// does not do it. So a denial is believed when it is said twice.
+    fn doubts(&mut self, error: &RemoteError) -> bool {
+        error.is(NtStatus::ACCESS_DENIED) && !std::mem::replace(&mut self.denied, true)
     }
 }
 
@@ -231,6 +236,31 @@ impl Shared {
         self.events.send(RemoteEvent::Lost);
         let (shared, generation) = (self.clone(), connected.generation);
         tokio::spawn(async move { shared.restore(generation).await });
+    }
+
+    /// Whether a request that failed on this connection is to be tried for again; what has to come first has been done.
+    async fn tries_again(
+        self: &Arc<Self>,
+        attempts: &mut Attempts,
+        connected: &Arc<Connected>,
+        error: &RemoteError,
+    ) -> bool {
+        if is_loss(error) {
+            attempts.uncertain = true;
+            self.lost(connected, error);
+        } else if attempts.pushed.is_behind(error) {
+            if !attempts.pushed.catches_up().await {
+                self.lost(connected, error);
+            }
+        } else if self.pace.is_to_wait(error, &mut attempts.pushed) {
+            self.pace.pause(&attempts.pushed).await;
+        } else if attempts.doubts(error) {
+            // Of a chain all but the damaged request may have been done.
+            attempts.uncertain = true;
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Makes another connection, for as long as it takes.
@@ -379,26 +409,15 @@ impl Shared {
         F: Future<Output = RemoteResult<T>>,
         G: Future<Output = RemoteResult<T>>,
     {
-        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), Pushed::default());
+        let mut attempts = Attempts::default();
         loop {
             let connected = self.up(kind).await?;
             let mut result = work(connected.clone()).await;
-            if uncertain && !matches!(&result, Err(error) if is_loss(error)) {
+            if attempts.uncertain && !matches!(&result, Err(error) if is_loss(error)) {
                 result = judge(connected.clone(), result).await;
             }
             match result {
-                Err(error) if is_loss(&error) => {
-                    uncertain = true;
-                    self.lost(&connected, &error);
-                }
-                Err(error) if pushed.is_behind(&error) => {
-                    if !pushed.catches_up().await {
-                        self.lost(&connected, &error);
-                    }
-                }
-                Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(&pushed).await,
-                // Of a chain all but the damaged request may have been done.
-                Err(error) if doubt.of(&error) => uncertain = true,
+                Err(error) if self.tries_again(&mut attempts, &connected, &error).await => {}
                 result => return result,
             }
         }
@@ -414,7 +433,7 @@ impl Shared {
     where
         F: Future<Output = RemoteResult<T>>,
     {
-        let (mut reopenings, mut doubt, mut pushed) = (0, Doubt::default(), Pushed::default());
+        let (mut reopenings, mut attempts) = (0, Attempts::default());
         loop {
             let slot = self.slot(handle)?;
             let connected = self.up(kind).await?;
@@ -424,7 +443,6 @@ impl Shared {
                 Err(error) => Err(error.clone()),
             };
             match result {
-                Err(error) if is_loss(&error) => self.lost(&connected, &error),
                 // Somebody at the server has closed it, and it was not us.
                 Err(error)
                     if error.is(NtStatus::FILE_CLOSED)
@@ -436,13 +454,7 @@ impl Shared {
                         slot.closed_by_server(inner, &connected);
                     }
                 }
-                Err(error) if pushed.is_behind(&error) => {
-                    if !pushed.catches_up().await {
-                        self.lost(&connected, &error);
-                    }
-                }
-                Err(error) if self.pace.is_to_wait(&error, &mut pushed) => self.pace.pause(&pushed).await,
-                Err(error) if doubt.of(&error) => {}
+                Err(error) if self.tries_again(&mut attempts, &connected, &error).await => {}
                 result => return result,
             }
         }

@@ -11,9 +11,8 @@ use tokio::sync::mpsc;
 
 use super::line::Connected;
 use super::outcome::{self, Asked};
-use super::pace::Pushed;
 use super::slot::Slot;
-use super::{Doubt, Lasting, LineState, Work, is_loss};
+use super::{Attempts, Lasting, LineState, Work, is_loss};
 use crate::name::RemotePath;
 use crate::remote::{
     Caching, Disposition, FileKind, Granted, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow, Opened, Place,
@@ -32,7 +31,7 @@ impl Lasting {
         early: u32,
     ) -> RemoteResult<(Opened, Option<Bytes>)> {
         let asked = Asked::now();
-        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), Pushed::default());
+        let mut attempts = Attempts::default();
         let mut how = *how;
         // What an attempt made whose answer was lost.
         let mut ours = false;
@@ -49,12 +48,8 @@ impl Lasting {
                     let slot = Slot::file(path, &how, &opened, &connected);
                     return Ok((Opened { handle: self.shared.keep(slot), ..opened }, data));
                 }
-                Err(error) if is_loss(&error) => {
-                    uncertain = true;
-                    self.shared.lost(&connected, &error);
-                }
                 Err(error)
-                    if uncertain
+                    if attempts.uncertain
                         && how.disposition == Disposition::Create
                         && error.is(NtStatus::OBJECT_NAME_COLLISION) =>
                 {
@@ -64,15 +59,7 @@ impl Lasting {
                         Err(error) => return Err(error),
                     }
                 }
-                Err(error) if pushed.is_behind(&error) => {
-                    if !pushed.catches_up().await {
-                        self.shared.lost(&connected, &error);
-                    }
-                }
-                Err(error) if self.shared.pace.is_to_wait(&error, &mut pushed) => {
-                    self.shared.pace.pause(&pushed).await;
-                }
-                Err(error) if doubt.of(&error) => uncertain = true,
+                Err(error) if self.shared.tries_again(&mut attempts, &connected, &error).await => {}
                 Err(error) => return Err(error),
             }
         }
@@ -107,37 +94,25 @@ impl Lasting {
     where
         F: Future<Output = RemoteResult<()>>,
     {
-        let (mut uncertain, mut doubt, mut pushed) = (false, Doubt::default(), Pushed::default());
+        let mut attempts = Attempts::default();
         loop {
             let connected = self.shared.up(Change).await?;
             let remote = &*connected.remote;
             let result = work(connected.clone()).await;
             let result = match result {
-                Err(error) if uncertain && outcome::is_missing(&error) => {
+                Err(error) if attempts.uncertain && outcome::is_missing(&error) => {
                     outcome::renamed(remote, to.path, from.file_id, Err(error)).await
                 }
                 result => result,
             };
             match result {
-                Err(error) if is_loss(&error) => {
-                    uncertain = true;
-                    self.shared.lost(&connected, &error);
-                }
                 Ok(()) => {
                     self.shared.locked_slots(|slots| {
                         slots.values().for_each(|slot| slot.renamed(from.path, to.path));
                     });
                     return Ok(());
                 }
-                Err(error) if pushed.is_behind(&error) => {
-                    if !pushed.catches_up().await {
-                        self.shared.lost(&connected, &error);
-                    }
-                }
-                Err(error) if self.shared.pace.is_to_wait(&error, &mut pushed) => {
-                    self.shared.pace.pause(&pushed).await;
-                }
-                Err(error) if doubt.of(&error) => uncertain = true,
+                Err(error) if self.shared.tries_again(&mut attempts, &connected, &error).await => {}
                 Err(error) => return Err(error),
             }
         }
@@ -173,7 +148,7 @@ impl Remote for Lasting {
         {
             let Ok(inner) = inner else { return Ok(None) };
             let mut closed = connected.remote.close(inner).await;
-            if closed.as_ref().is_err_and(|error| Doubt::default().of(error)) {
+            if closed.as_ref().is_err_and(|error| Attempts::default().doubts(error)) {
                 closed = connected.remote.close(inner).await;
             }
             match closed {
@@ -266,7 +241,7 @@ impl Remote for Lasting {
         path: &RemotePath,
         lease: Option<LeaseAsk>,
     ) -> RemoteResult<(RemoteHandle, Granted)> {
-        let mut doubt = Doubt::default();
+        let mut attempts = Attempts::default();
         loop {
             let connected = self.shared.up(Look).await?;
             match connected.remote.open_dir(path, lease).await {
@@ -274,8 +249,7 @@ impl Remote for Lasting {
                     let slot = Slot::directory(path, lease, handle, &connected);
                     return Ok((self.shared.keep(slot), granted));
                 }
-                Err(error) if is_loss(&error) => self.shared.lost(&connected, &error),
-                Err(error) if doubt.of(&error) => {}
+                Err(error) if self.shared.tries_again(&mut attempts, &connected, &error).await => {}
                 Err(error) => return Err(error),
             }
         }
