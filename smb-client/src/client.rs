@@ -310,14 +310,19 @@ impl ClientInner {
             tree_id,
             requests,
             timeout: Some(self.request_timeout),
-            channel_sequence: self.channel_sequence.load(Ordering::Acquire),
+            channel_sequence: self.channel_sequence(),
             replay: false,
         }
     }
 
+    /// How often one of several connections was lost ([MS-SMB2] 3.2.1.3).
+    pub(crate) fn channel_sequence(&self) -> u16 {
+        self.channel_sequence.load(Ordering::Acquire)
+    }
+
     /// Whether what was sent some time ago may come too late.
     pub(crate) fn has_lost_channels(&self) -> bool {
-        self.channel_sequence.load(Ordering::Acquire) > 0
+        self.channel_sequence() > 0
     }
 
     /// One of the further connections is lost: what the server has yet to do of it comes too late from now on.
@@ -403,7 +408,7 @@ impl Client {
         let inner = ClientInner {
             link,
             channels: Channels::default(),
-            channel_sequence: AtomicU16::new(0),
+            channel_sequence: AtomicU16::new(options.resume.map_or(0, |before| before.channel_sequence)),
             peer,
             client_guid,
             session_id,

@@ -109,6 +109,8 @@ pub struct Resume {
     pub(crate) client_guid: Guid,
     pub(crate) session_id: u64,
     pub(crate) info: SessionInfo,
+    /// An open that the server kept takes no older one ([MS-SMB2] 3.3.5.2.10).
+    pub(crate) channel_sequence: u16,
 }
 
 impl SessionInfo {
@@ -126,7 +128,12 @@ impl SessionInfo {
 impl Client {
     /// What a later connection needs to take the place of this one.
     pub fn resume(&self) -> Resume {
-        Resume { client_guid: self.inner.client_guid, session_id: self.inner.session_id, info: self.info() }
+        Resume {
+            client_guid: self.inner.client_guid,
+            session_id: self.inner.session_id,
+            info: self.info(),
+            channel_sequence: self.inner.channel_sequence(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use sharefs_tests::{Samba, SambaBuilder, free_address, sha256};
-use smb_client::{Client, ConnectOptions, OpenOptions};
+use smb_client::{Client, ConnectOptions, DurableRequest, LeaseRequest, LeaseState, OpenOptions};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
@@ -141,4 +141,40 @@ async fn a_server_that_has_one_has_one() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(client.channels(), 1);
     client.share("data").await.expect("the share").write("file", "content").await.expect("written");
+}
+
+/// The server remembers with an open how often a connection was lost, beyond the session's end.
+#[tokio::test]
+async fn an_open_that_was_had_again_takes_what_is_written_next() {
+    let builder = Samba::builder().share("kernel share modes", "no").share("kernel oplocks", "no");
+    let samba = several(builder.share("posix locking", "no"));
+    let board = Switchboard::before(&samba).await;
+    let options = board.options(&samba);
+    let client = connected(&options).await;
+    let state = LeaseState::READ | LeaseState::WRITE | LeaseState::HANDLE;
+    let lease = LeaseRequest { key: client.lease_key(), state, parent: None };
+    let request = DurableRequest { guid: client.lease_key().0, timeout: 60_000 };
+    let open = OpenOptions::write().lease(lease).durable(request);
+    let file = client.share("data").await.expect("the share").open("file", &open).await.expect("open");
+    let durable = file.durable().expect("the server keeps it");
+    let made = board.cut(3);
+    // Until another has taken its place the loss has been noticed.
+    until(&client, 3).await;
+    let replaced = async {
+        while board.lines.lock().expect("no panic").len() == made {
+            file.write_at(0, Bytes::from_static(b"before")).await.expect("written");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), replaced).await.expect("replaced");
+    file.write_at(0, Bytes::from_static(b"before")).await.expect("written");
+    let lines = board.lines.lock().expect("no panic").len();
+    for line in 0..lines {
+        board.cut(line);
+    }
+    let again = Client::connect(&options.resuming(client.resume())).await.expect("another session");
+    let share = again.share("data").await.expect("the share");
+    let file = share.reclaim("file", &open, &durable).await.expect("reclaimed");
+    file.write_at(6, Bytes::from_static(b" and after")).await.expect("written");
+    assert_eq!(&file.read_at(0, 100).await.expect("read")[..], b"before and after");
 }
