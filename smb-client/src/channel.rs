@@ -3,6 +3,7 @@
 //! All else stays on the first connection, whose end is the session's end for this client. A further one that is lost
 //! costs its requests a second attempt, and is replaced.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,22 @@ use crate::link::Link;
 
 /// How often a connection that was lost is tried for again.
 const REPLACE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How often one of several connections was lost ([MS-SMB2] 3.2.1.3), counted on in the session that takes this one's place,
+/// and by both while they overlap: what either sends with a higher number makes the server refuse the other's lower.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ChannelSequence(Arc<AtomicU16>);
+
+impl ChannelSequence {
+    pub(crate) fn get(&self) -> u16 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// One was lost.
+    pub(crate) fn advance(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
 
 /// The connections of a session besides its first.
 #[derive(Debug, Default)]

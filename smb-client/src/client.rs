@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use smb_proto::auth::{Authenticator, Credentials, NtlmConfig, ntlm};
@@ -12,7 +12,7 @@ use smb_proto::crypto::{Cipher, CryptoProvider, SigningAlgorithm, default_provid
 use smb_proto::fscc::FileTime;
 use smb_proto::wire::{Dialect, Empty, Guid, Request, SecurityMode, SessionFlags};
 
-use crate::channel::{self, Channels};
+use crate::channel::{self, ChannelSequence, Channels};
 use crate::durable::{Durability, Resume};
 use crate::error::{Error, Result};
 use crate::lease::{LeaseKey, Leasing};
@@ -286,8 +286,7 @@ pub struct Client {
 pub(crate) struct ClientInner {
     pub(crate) link: Link,
     pub(crate) channels: Channels,
-    /// How many of them were lost.
-    channel_sequence: AtomicU16,
+    channel_sequence: ChannelSequence,
     /// Where the first connection leads.
     pub(crate) peer: SocketAddr,
     pub(crate) session_id: u64,
@@ -310,25 +309,25 @@ impl ClientInner {
             tree_id,
             requests,
             timeout: Some(self.request_timeout),
-            channel_sequence: self.channel_sequence(),
+            channel_sequence: self.channel_sequence.get(),
             replay: false,
         }
     }
 
-    /// How often one of several connections was lost ([MS-SMB2] 3.2.1.3).
-    pub(crate) fn channel_sequence(&self) -> u16 {
-        self.channel_sequence.load(Ordering::Acquire)
+    /// How often one of several connections was lost.
+    pub(crate) const fn channel_sequence(&self) -> &ChannelSequence {
+        &self.channel_sequence
     }
 
     /// Whether what was sent some time ago may come too late.
     pub(crate) fn has_lost_channels(&self) -> bool {
-        self.channel_sequence() > 0
+        self.channel_sequence.get() > 0
     }
 
     /// One of the further connections is lost: what the server has yet to do of it comes too late from now on.
     pub(crate) fn lost_channel(&self, lost: &Arc<Link>) {
         if self.channels.lose(lost) {
-            self.channel_sequence.fetch_add(1, Ordering::AcqRel);
+            self.channel_sequence.advance();
             tracing::debug!("a connection of several is lost");
         }
     }
@@ -368,7 +367,7 @@ impl Client {
         let peer = socket.peer_addr().map_err(|_| Error::Connection(ConnectionError::Lost))?;
         let mut guid = [0; 16];
         crypto.random(&mut guid).map_err(ConnectionError::from)?;
-        let client_guid = options.resume.map_or(Guid(guid), |resume| resume.client_guid);
+        let client_guid = options.resume.as_ref().map_or(Guid(guid), |resume| resume.client_guid);
         let config = options.connection_config(client_guid);
         let mut keys = [0; 8];
         crypto.random(&mut keys).map_err(ConnectionError::from)?;
@@ -377,7 +376,7 @@ impl Client {
             sign: options.sign,
             encrypt: options.encrypt,
             allow_guest: options.allow_guest || matches!(options.credentials, Credentials::Anonymous),
-            previous_session_id: options.resume.map_or(0, |resume| resume.session_id),
+            previous_session_id: options.resume.as_ref().map_or(0, |resume| resume.session_id),
         };
         let login = async {
             let link = Link::establish(socket, config, crypto.clone(), None).await?;
@@ -402,13 +401,14 @@ impl Client {
             max_read: negotiated.max_read,
             max_write: negotiated.max_write,
         };
-        if options.resume.is_some_and(|before| !info.protects_as(&before.info)) {
+        if options.resume.as_ref().is_some_and(|before| !info.protects_as(&before.info)) {
             return Err(Error::Downgrade);
         }
+        let resumed = options.resume.clone();
         let inner = ClientInner {
             link,
             channels: Channels::default(),
-            channel_sequence: AtomicU16::new(options.resume.map_or(0, |before| before.channel_sequence)),
+            channel_sequence: resumed.map(|before| before.channel_sequence).unwrap_or_default(),
             peer,
             client_guid,
             session_id,

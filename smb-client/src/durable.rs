@@ -4,6 +4,7 @@ use smb_proto::NtStatus;
 use smb_proto::conn::Negotiated;
 use smb_proto::wire::{Capabilities, CreateContext, CreateResponse, Dialect, FileId, Guid, Response};
 
+use crate::channel::ChannelSequence;
 use crate::client::{Client, SessionInfo};
 use crate::error::{Error, Result};
 use crate::file::File;
@@ -104,13 +105,13 @@ impl Durability {
 }
 
 /// What a later connection needs to take the place of one that broke: see [`crate::ConnectOptions::resuming`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Resume {
     pub(crate) client_guid: Guid,
     pub(crate) session_id: u64,
     pub(crate) info: SessionInfo,
     /// An open that the server kept takes no older one ([MS-SMB2] 3.3.5.2.10).
-    pub(crate) channel_sequence: u16,
+    pub(crate) channel_sequence: ChannelSequence,
 }
 
 impl SessionInfo {
@@ -132,7 +133,7 @@ impl Client {
             client_guid: self.inner.client_guid,
             session_id: self.inner.session_id,
             info: self.info(),
-            channel_sequence: self.inner.channel_sequence(),
+            channel_sequence: self.inner.channel_sequence().clone(),
         }
     }
 }
