@@ -12,6 +12,7 @@
 pub(crate) mod budget;
 mod data;
 pub(crate) mod extents;
+mod failure;
 mod lease;
 mod opens;
 pub(crate) mod pattern;
@@ -31,6 +32,8 @@ use crate::remote::{Caching, LeaseKey, Remote, RemoteAttr};
 use budget::Budget;
 pub(crate) use extents::Held;
 use extents::{Evicted, Extents, overlap};
+use failure::Failures;
+pub(crate) use failure::Told;
 pub(crate) use lease::Lease;
 use opens::Opens;
 pub(crate) use opens::{Backing, Served, ask, handle_gone, idle_before};
@@ -124,8 +127,7 @@ struct State {
     settling: u32,
     /// Somebody will see to what has not made a whole piece.
     timer: bool,
-    /// An error that nobody was there to be told; the next write, fsync or close tells it.
-    error: Option<FsError>,
+    failures: Failures,
     touched: Option<Touched>,
     /// Something was written that was not on the server then, and those who list the file there have yet to be told.
     delayed: bool,
@@ -237,17 +239,22 @@ impl Content {
         state.extents.held().dirty == 0 && std::mem::take(&mut state.delayed)
     }
 
-    /// Keep an error until somebody is there to be told.
+    /// Every open of the file is to be told of an error, each by its next write, fsync or close.
     pub(crate) fn keep_error(&self, error: &FsError) {
-        self.state().error.get_or_insert_with(|| error.clone());
+        self.state().failures.add(error.clone());
     }
 
-    /// The error that nobody was told yet.
+    /// For a new open.
+    pub(crate) fn told(&self) -> Told {
+        self.state().failures.begin()
+    }
+
+    /// The error that an open has not been told of.
     ///
     /// # Errors
     /// That one.
-    pub(crate) fn take_error(&self) -> Result<(), FsError> {
-        self.state().error.take().map_or(Ok(()), Err)
+    pub(crate) fn take_error(&self, told: &Told) -> Result<(), FsError> {
+        self.state().failures.tell(told)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

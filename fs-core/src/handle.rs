@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::content::pattern::Pattern;
-use crate::content::{Backing, Content};
+use crate::content::{Backing, Content, Told};
 use crate::error::{FsError, FsResult};
 use crate::inode::Ino;
 use crate::remote::Access;
@@ -27,6 +27,18 @@ pub(crate) struct OpenFile {
     /// What others keep of the file from before this open is still right.
     pub(crate) unchanged: bool,
     pub(crate) pattern: Mutex<Pattern>,
+    /// What it has been told of errors of writing.
+    pub(crate) told: Told,
+}
+
+impl OpenFile {
+    /// The error of writing that it has not been told of.
+    ///
+    /// # Errors
+    /// That one.
+    pub(crate) fn take_error(&self) -> FsResult<()> {
+        self.content.take_error(&self.told)
+    }
 }
 
 /// Things by handle, and handles by inode.

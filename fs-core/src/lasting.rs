@@ -1,8 +1,8 @@
 //! A remote that outlives its connections.
 //!
 //! [`Lasting`] is a [`Remote`] before another one, which lives as long as its connection. When that is lost, it has a
-//! [`Dial`] make another, opens there what was open, locks what was locked, says which leases are gone, and only then
-//! lets wait requests go on. Callers see a request that takes longer, and handles that stay what they were.
+//! [`Dial`] make another, has there what the server kept, says which leases are gone, and only then lets waiting requests
+//! go on, and opens and locks what was not kept. Callers see a request that takes longer, and handles that stay what they were.
 //!
 //! What may be repeated is repeated. Where a request that changes something was lost, so that nobody knows whether it
 //! was carried out, the answer to its repetition is read in that light: see `outcome`.
@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use smb_proto::NtStatus;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -150,7 +151,7 @@ impl Lasting {
             is_posix: remote.is_posix(),
         });
         if let Some(connected) = shared.line.connected() {
-            shared.listen(&connected, connected.remote.events(), Vec::new());
+            shared.listen(&connected, connected.remote.events());
         }
         Ok(Self { shared })
     }
@@ -233,6 +234,8 @@ impl Shared {
             return;
         }
         tracing::warn!(%error, "the connection to the server is lost; trying again");
+        // What is left of it must not hear what is meant for the next: a server takes both for one client's.
+        connected.remote.abandon();
         self.events.send(RemoteEvent::Lost);
         let (shared, generation) = (self.clone(), connected.generation);
         tokio::spawn(async move { shared.restore(generation).await });
@@ -273,17 +276,16 @@ impl Shared {
             let reason = match self.dial.dial().await {
                 Ok(remote) => {
                     let connected = Arc::new(Connected::new(before + 1 + attempt, remote));
-                    let mut events = connected.remote.events();
-                    let (revived, early) = self.revive_while_hearing(&connected, events.as_mut()).await;
-                    match revived {
+                    let events = connected.remote.events();
+                    match self.reclaim(&connected).await {
                         Ok(()) => {
                             *self.limits.lock().unwrap_or_else(PoisonError::into_inner) =
                                 connected.remote.limits();
                             tracing::info!("the connection to the server is back");
                             self.line.restored(connected.clone());
-                            self.listen(&connected, events, early);
+                            self.listen(&connected, events);
                             self.events.send(RemoteEvent::Restored);
-                            return;
+                            return self.reopen(&connected).await;
                         }
                         Err(error) => DialError { cause: Arc::new(error), refused: false },
                     }
@@ -297,64 +299,50 @@ impl Shared {
         }
     }
 
-    /// Has open on a connection what was open on the one before. Fails only with the connection.
-    async fn revive(&self, connected: &Arc<Connected>) -> RemoteResult<()> {
-        use futures::stream::{self, StreamExt, TryStreamExt};
-        let slots: Vec<_> = self.locked_slots(|slots| slots.values().cloned().collect());
-        let revived = |slot: Arc<Slot>| async move {
-            match slot.on(connected, &self.events).await {
+    /// Has on a connection what the server kept of the one before, and says which leases are gone. Fails only with the
+    /// connection.
+    ///
+    /// Nothing here waits for another client, who may be coming back as well and wait for an answer of ours.
+    async fn reclaim(&self, connected: &Arc<Connected>) -> RemoteResult<()> {
+        let reclaimed = |slot: Arc<Slot>| async move {
+            match slot.reclaimed(connected, &self.events).await {
                 Err(error) if is_loss(&error) => Err(error),
                 _ => Ok(()),
             }
         };
-        stream::iter(slots.into_iter().map(revived)).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        stream::iter(self.all().into_iter().map(reclaimed))
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await?;
         let closing = std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
         for slot in closing {
             // Being closed it is closed at once.
-            let _ = slot.on(connected, &self.events).await;
+            let _ = slot.reclaimed(connected, &self.events).await;
         }
         Ok(())
     }
 
-    /// Revives, and gives back at once what nobody counts on: whoever waits for that may be another one who revives, and
-    /// whom we wait for. What else was said meanwhile is for [`Self::listen`].
-    async fn revive_while_hearing(
-        &self,
-        connected: &Arc<Connected>,
-        mut events: Option<&mut Events>,
-    ) -> (RemoteResult<()>, Vec<RemoteEvent>) {
-        let mut early = Vec::new();
-        let mut revived = std::pin::pin!(self.revive(connected));
-        loop {
-            let event = async {
-                match &mut events {
-                    Some(events) => events.recv().await,
-                    None => None,
-                }
-            };
-            tokio::select! {
-                revived = &mut revived => return (revived, early),
-                Some(event) = event => match event {
-                    RemoteEvent::LeaseBreak { key, to, acknowledge: true, .. } if connected.is_uncounted(key) => {
-                        let connected = connected.clone();
-                        tokio::spawn(async move { connected.remote.acknowledge(key, to).await });
-                    }
-                    event => early.push(event),
-                },
+    /// Opens what the server has not kept, as far as no request has done so yet.
+    async fn reopen(self: &Arc<Self>, connected: &Arc<Connected>) {
+        let reopened = |slot: Arc<Slot>| async move {
+            match slot.on(connected, &self.events).await {
+                Err(error) if is_loss(&error) => self.lost(connected, &error),
+                _ => {}
             }
-        }
+        };
+        stream::iter(self.all().into_iter().map(reopened)).buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+
+    fn all(&self) -> Vec<Arc<Slot>> {
+        self.locked_slots(|slots| slots.values().cloned().collect())
     }
 
     /// Passes on what the server says unasked, and notices when it will say no more.
-    fn listen(self: &Arc<Self>, connected: &Arc<Connected>, events: Option<Events>, early: Vec<RemoteEvent>) {
+    fn listen(self: &Arc<Self>, connected: &Arc<Connected>, events: Option<Events>) {
         let Some(mut events) = events else { return };
         let (shared, connected) = (Arc::downgrade(self), connected.clone());
         tokio::spawn(async move {
-            let mut early = early.into_iter();
-            while let Some(event) = match early.next() {
-                Some(event) => Some(event),
-                None => events.recv().await,
-            } {
+            while let Some(event) = events.recv().await {
                 let Some(shared) = shared.upgrade() else { return };
                 if matches!(event, RemoteEvent::Lost) {
                     break;

@@ -203,7 +203,7 @@ pub(crate) fn run() -> ExitCode {
             return if usage { USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
-    log_to_stderr(matches.get_count("verbose"));
+    log_to_stderr(matches.get_count("verbose"), is_daemon(&matches));
     report(dispatch(&matches), matches.subcommand_name() == Some("mount"))
 }
 
@@ -231,20 +231,26 @@ pub(crate) fn usage(error: anyhow::Error) -> anyhow::Error {
     Usage(format!("{error:#}")).into()
 }
 
-pub(crate) fn log_to_stderr(verbose: u8) {
+/// Whether standard error is a log file, which is read long afterwards.
+fn is_daemon(matches: &ArgMatches) -> bool {
+    cfg!(target_os = "linux")
+        && matches.subcommand_matches("mount").is_some_and(|matches| matches.get_flag("daemon"))
+}
+
+/// `times`: each line says when.
+pub(crate) fn log_to_stderr(verbose: u8, times: bool) {
     let default = match verbose {
         0 => "warn",
         1 => "info",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("SHAREFS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .without_time()
-        .with_target(false)
-        .init();
+        .with_target(false);
+    if times { log.init() } else { log.without_time().init() }
 }
 
 fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {

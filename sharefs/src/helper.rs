@@ -48,7 +48,7 @@ pub(crate) fn called() -> Option<Vec<OsString>> {
 /// Mounts as it is told.
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let call = Call::parse(arguments).map_err(usage)?;
-    log_to_stderr(call.verbose);
+    log_to_stderr(call.verbose, false);
     let [source, dir] = &call.places[..] else {
         return Err(usage(anyhow::anyhow!(
             "mount.sharefs is called by mount(8): mount.sharefs SOURCE DIR -o OPTIONS"

@@ -58,6 +58,11 @@ impl Channels {
         (least.closed().is_none() && busy(least) < busy(first)).then(|| least.clone())
     }
 
+    /// Ends them all.
+    pub(crate) fn close(&self) {
+        self.all().iter().for_each(|link| link.close());
+    }
+
     /// Takes out one that is lost; false if somebody has already.
     pub(crate) fn lose(&self, lost: &Arc<Link>) -> bool {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -76,6 +81,9 @@ impl Channels {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for (tree_id, encrypt) in client.link.trees(client.session_id) {
             link.note_tree(client.session_id, tree_id, encrypt);
+        }
+        if client.link.closed().is_some() {
+            link.close();
         }
         all.push(Arc::new(link));
     }

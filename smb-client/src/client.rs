@@ -466,9 +466,12 @@ impl Client {
         Share::connect(self.inner.clone(), name).await
     }
 
-    /// Ends the connection at once, without a word to the server: what waits for an answer fails.
+    /// Ends the connection at once, all of them if there are several, without a word to the server: what waits for an
+    /// answer fails.
     pub fn abort(&self) {
+        // First the first: those that are lost after it are not replaced.
         self.inner.link.close();
+        self.inner.channels.close();
     }
 
     /// Tells the server that the session is over. Dropping the last clone closes the connection, which tells it

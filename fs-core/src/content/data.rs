@@ -11,7 +11,7 @@ use smb_proto::fscc::FileTime;
 use super::extents::Outgoing;
 use super::opens::{Backing, handle_gone};
 use super::pattern::Pattern;
-use super::{Content, Fetch, State, Touched};
+use super::{Content, Fetch, State, Told, Touched};
 use crate::error::{FsError, FsResult, errno};
 use crate::remote::RemoteError;
 
@@ -287,11 +287,17 @@ impl Content {
 
     /// Takes a write if it may be kept and there is room; `None` if it must go the long way. An offset of `None` is the
     /// end of the file. True with it if this is the first since all was written.
-    pub(crate) fn write_held(self: &Arc<Self>, offset: Option<u64>, bytes: &[u8]) -> Option<(u64, bool)> {
+    pub(crate) fn write_held(
+        self: &Arc<Self>,
+        offset: Option<u64>,
+        bytes: &[u8],
+        told: &Told,
+    ) -> Option<(u64, bool)> {
         let _shared = self.ordering.try_read().ok()?;
         let len = bytes.len() as u64;
         let mut state = self.state();
-        if !self.caching_of(&state).write || state.error.is_some() || !self.common.budget.admits(len) {
+        let fails = state.failures.is_news(told);
+        if !self.caching_of(&state).write || fails || !self.common.budget.admits(len) {
             return None;
         }
         let size = state.size?;
@@ -330,8 +336,9 @@ impl Content {
         offset: Option<u64>,
         data: Bytes,
         through: bool,
+        told: &Told,
     ) -> FsResult<(u64, u32)> {
-        self.take_error()?;
+        self.take_error(told)?;
         let len = u32::try_from(data.len()).map_err(|_| FsError::local(errno::EINVAL, "too much at once"))?;
         if offset.is_some_and(|at| at.checked_add(len.into()).is_none_or(|end| end > MAX_SIZE)) {
             return Err(FsError::local(errno::EFBIG, "past the largest size a file can have"));
@@ -342,10 +349,10 @@ impl Content {
             tokio::pin!(freed);
             freed.as_mut().enable();
             drop(self.ordering.read().await);
-            if let Some((end, _)) = self.write_held(offset, &data) {
+            if let Some((end, _)) = self.write_held(offset, &data, told) {
                 return Ok((end, len));
             }
-            self.take_error()?;
+            self.take_error(told)?;
             if self.common.budget.admits(len.into()) {
                 // Not for want of room: there is no open to write through, or truncation was quicker.
                 unlucky += 1;
@@ -357,7 +364,7 @@ impl Content {
         }
         if self.is_dirty() {
             self.drain().await;
-            self.take_error()?;
+            self.take_error(told)?;
         }
         match offset {
             Some(offset) => {
@@ -603,7 +610,7 @@ impl Sending<'_> {
             if let Err(error) = result {
                 let len = outgoing.data.len();
                 tracing::error!(ino = content.ino.0, offset = outgoing.offset, len, %error, "written data is lost");
-                state.error.get_or_insert(error);
+                state.failures.add(error);
             }
             content.account(&mut state);
             let all = state.draining > 0 || content.common.budget.is_short();

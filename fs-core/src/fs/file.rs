@@ -187,7 +187,7 @@ impl Filesystem {
             return None;
         }
         let len = u32::try_from(data.len()).ok()?;
-        let (end, first) = file.content.write_held(at.offset(), data)?;
+        let (end, first) = file.content.write_held(at.offset(), data, &file.told)?;
         if first {
             self.note_written(file.ino, end);
         }
@@ -206,7 +206,8 @@ impl Filesystem {
             return Err(FsError::local(errno::EBADF, "not open for writing"));
         }
         let len = data.len();
-        let mut result = file.content.write(&file.backing, at.offset(), data, file.through).await;
+        let (offset, through) = (at.offset(), file.through);
+        let mut result = file.content.write(&file.backing, offset, data, through, &file.told).await;
         if let WriteAt::Cached(_) = at {
             if let Ok((_, written)) = result
                 && (written as usize) < len
@@ -232,7 +233,7 @@ impl Filesystem {
     /// EBADF; the error of a write that nobody was told yet.
     pub async fn flush(&self, fh: Fh) -> FsResult<()> {
         let file = self.files.get(fh)?;
-        if file.access.write { self.write_back(&file.content).await } else { Ok(()) }
+        if file.access.write { self.write_back(&file).await } else { Ok(()) }
     }
 
     /// Have the server put the file on stable storage, unless the mount is content with its having been sent.
@@ -241,7 +242,7 @@ impl Filesystem {
     /// EBADF; the error of a write that nobody was told yet; what the server says.
     pub async fn fsync(&self, fh: Fh) -> FsResult<()> {
         let file = self.files.get(fh)?;
-        self.write_back(&file.content).await?;
+        self.write_back(&file).await?;
         if !self.options.strict_sync {
             return Ok(());
         }
@@ -295,7 +296,10 @@ impl Filesystem {
         if self.inodes().node(file.ino).is_ok_and(|node| node.doomed) {
             file.content.close_idle(Instant::now()).await;
         }
-        if let Err(error) = file.content.take_error() {
+        // The others are told, if there are any.
+        if self.files.of(file.ino).is_empty()
+            && let Err(error) = file.take_error()
+        {
             log_lost("an error of writing found nobody to be told", fh, &error);
         }
         count.close().await;
@@ -303,15 +307,21 @@ impl Filesystem {
     }
 
     /// Write all that is held of a file, and tell what went wrong.
-    pub(super) async fn write_back(&self, content: &Arc<Content>) -> FsResult<()> {
+    pub(super) async fn write_back(&self, file: &OpenFile) -> FsResult<()> {
+        let settled = self.have_written(&file.content).await;
+        file.take_error().and(settled)
+    }
+
+    /// Write all that is held of a file; what goes wrong with that is told to those who have it open.
+    ///
+    /// # Errors
+    /// The time of the last write could not be set.
+    pub(super) async fn have_written(&self, content: &Arc<Content>) -> FsResult<()> {
         if content.is_dirty() {
             let _alone = content.ordering.write().await;
             content.drain().await;
         }
-        let settled = match content.take_error() {
-            Ok(()) => content.settle_time().await,
-            error => error,
-        };
+        let settled = content.settle_time().await;
         self.note_delayed(content);
         settled
     }
@@ -360,8 +370,8 @@ impl Filesystem {
         let pattern = Mutex::new(Pattern::new(self.common.budget.limit() / AHEAD_SHARE));
         let through = flags.sync || flags.direct || self.options.cache == CacheMode::None;
         let direct = !content.caching().read;
-        let content = content.clone();
-        let file = OpenFile { ino, content, backing, access, through, direct, unchanged, pattern };
+        let (told, content) = (content.told(), content.clone());
+        let file = OpenFile { ino, content, backing, access, through, direct, unchanged, pattern, told };
         Ok(self.files.insert(ino, file))
     }
 

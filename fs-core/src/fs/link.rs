@@ -42,7 +42,7 @@ impl Filesystem {
         if let Some(content) = &content {
             // Whoever reads by the new name has no part in what this one's lease lets us keep, if he cannot be told to be
             // the same.
-            self.write_back(content).await?;
+            self.have_written(content).await?;
         }
         self.remote.link(self.at(&old), &new).await.map_err(|error| match error.status() {
             Some(

@@ -138,7 +138,7 @@ impl Filesystem {
         if ask.range.is_empty() {
             return Err(FsError::local(errno::EINVAL, "an empty range"));
         }
-        self.write_back(&file.content).await?;
+        self.write_back(&file).await?;
         let locks = self.locks.of(file.ino);
         tokio::pin!(interrupted);
         let result = self.acquire(&file, fh, &locks, &ask, wait, interrupted).await;
@@ -234,7 +234,7 @@ impl Filesystem {
     /// EBADF; an error of a write that nobody was told yet. It is unlocked all the same.
     pub async fn unlock(&self, fh: Fh, range: Range<u64>, owner: LockOwner) -> FsResult<()> {
         let file = self.files.get(fh)?;
-        self.unlock_where(&file, &range, |held| held.owner == owner.0).await
+        self.unlock_where(&file, &range, |held| held.owner == owner.0, true).await
     }
 
     /// close(2) of one descriptor by a process: all its locks of the file end, by whichever descriptor it took them.
@@ -243,14 +243,13 @@ impl Filesystem {
     /// As [`Self::unlock`].
     pub async fn unlock_owner(&self, fh: Fh, owner: LockOwner) -> FsResult<()> {
         let file = self.files.get(fh)?;
-        self.unlock_where(&file, &EVERYTHING, |held| held.owner == owner.0).await
+        self.unlock_where(&file, &EVERYTHING, |held| held.owner == owner.0, true).await
     }
 
     /// The last descriptor of an open file is closed.
     pub(super) async fn unlock_handle(&self, file: &OpenFile, fh: Fh) {
-        if let Err(error) = self.unlock_where(file, &EVERYTHING, |held| held.fh == fh).await {
-            // The handle's own end tells it.
-            file.content.keep_error(&error);
+        if let Err(error) = self.unlock_where(file, &EVERYTHING, |held| held.fh == fh, false).await {
+            tracing::debug!(ino = file.ino.0, %error, "the time of the last write could not be set");
         }
     }
 
@@ -259,6 +258,7 @@ impl Filesystem {
         file: &OpenFile,
         range: &Range<u64>,
         whose: impl Fn(&Held) -> bool + Send + Sync,
+        tell: bool,
     ) -> FsResult<()> {
         let Some(locks) = self.locks.find(file.ino) else { return Ok(()) };
         let touches = |held: &Held| whose(held) && overlap(&held.range, range);
@@ -267,7 +267,7 @@ impl Filesystem {
             return Ok(());
         }
         // Whoever is next is to see it.
-        let written = self.write_back(&file.content).await;
+        let written = if tell { self.write_back(file).await } else { self.have_written(&file.content).await };
         {
             let mut state = locks.state.lock().await;
             state.table.release(range, &whose);

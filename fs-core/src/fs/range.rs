@@ -48,7 +48,7 @@ impl Filesystem {
     /// EBADF; ENXIO at or past the end, and if there is no more data; what the server says.
     pub async fn seek(&self, fh: Fh, offset: u64, what: Seek) -> FsResult<u64> {
         let file = self.files.get(fh)?;
-        self.write_back(&file.content).await?;
+        self.write_back(&file).await?;
         let size = self.getattr(file.ino, Some(fh)).await?.size;
         let nothing = || FsError::local(errno::ENXIO, "there is nothing at or behind the offset");
         if offset >= size {
@@ -95,7 +95,7 @@ impl Filesystem {
         let content = &file.content;
         let _alone = content.ordering.write().await;
         content.drain().await;
-        content.take_error()?;
+        file.take_error()?;
         let through = content.route(&file.backing, true);
         let open = match &through {
             Some(through) => Some(through.closed.read().await),
@@ -150,7 +150,7 @@ impl Filesystem {
         if !source.access.read {
             return Err(FsError::local(errno::EBADF, "not open for reading"));
         }
-        self.write_back(&source.content).await?;
+        self.write_back(&source).await?;
         let known = self.remote.attr(source.backing.handle).await?.size;
         let length = length.min(known.saturating_sub(from.1)).min(MOST_COPIED);
         if length == 0 {
@@ -161,7 +161,7 @@ impl Filesystem {
         let content = &target.content;
         let _alone = content.ordering.write().await;
         content.drain().await;
-        content.take_error()?;
+        target.take_error()?;
         let through = content.route(&target.backing, true);
         let open = match &through {
             Some(through) => Some(through.closed.read().await),

@@ -1,6 +1,5 @@
 //! The line to the server: up, down, or over.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::{DialError, LineState};
-use crate::remote::{LeaseKey, Remote, RemoteError, RemoteResult};
+use crate::remote::{Remote, RemoteError, RemoteResult};
 
 /// The pause after the first failure; each doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -22,27 +21,11 @@ const LONGEST_REFUSED_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct Connected {
     pub(super) generation: u64,
     pub(super) remote: Arc<dyn Remote>,
-    /// Leases that came with opens that were had again by their path, which nobody counts on.
-    uncounted: Mutex<HashSet<LeaseKey>>,
 }
 
 impl Connected {
     pub(super) fn new(generation: u64, remote: Arc<dyn Remote>) -> Self {
-        Self { generation, remote, uncounted: Mutex::default() }
-    }
-
-    fn uncounted(&self) -> MutexGuard<'_, HashSet<LeaseKey>> {
-        self.uncounted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A lease is about to be asked for that nobody will count on.
-    pub(super) fn do_not_count_on(&self, key: LeaseKey) {
-        self.uncounted().insert(key);
-    }
-
-    /// Whether nobody has to do anything before a lease is given back.
-    pub(super) fn is_uncounted(&self, key: LeaseKey) -> bool {
-        self.uncounted().contains(&key)
+        Self { generation, remote }
     }
 }
 

@@ -35,6 +35,8 @@ struct State {
     inner: Result<RemoteHandle, RemoteError>,
     /// What the server keeps of it without a connection.
     keepsake: Option<Keepsake>,
+    /// Of which connection it is known whether the server has kept it, and told that its lease is gone if not.
+    asked_on: u64,
     identity: Identity,
     /// What is locked, each range as it was asked for.
     locks: Vec<LockedRange>,
@@ -134,6 +136,7 @@ impl Slot {
             generation: connected.generation,
             inner: Ok(handle),
             keepsake,
+            asked_on: connected.generation,
             identity,
             locks: Vec::new(),
             seen: None,
@@ -173,41 +176,62 @@ impl Slot {
         opening.await.unwrap_or_else(|_| Err(NtStatus::CONNECTION_DISCONNECTED.into()))
     }
 
+    /// Has it on this connection if the server has kept it; else tells that its lease is gone, and leaves the rest to
+    /// [`Self::on`]. Waits for no other client.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(super) async fn reclaimed(&self, connected: &Connected, events: &Tell) -> RemoteResult<()> {
+        let _turn = self.reviving.lock().await;
+        if let Some(handle) = self.reclaim(connected, events).await? {
+            let _ = self.settle(Ok(handle), connected).await;
+        }
+        Ok(())
+    }
+
     async fn reopen(&self, connected: &Connected, events: &Tell) -> RemoteResult<RemoteHandle> {
         let _turn = self.reviving.lock().await;
         if let Some(inner) = self.there(connected) {
             return inner;
         }
-        {
-            let state = self.state();
-            if state.generation > connected.generation {
-                return Err(NtStatus::CONNECTION_DISCONNECTED.into());
-            }
-            if state.closed && state.keepsake.is_none() {
-                return Err(NtStatus::FILE_CLOSED.into());
-            }
+        if self.state().generation > connected.generation {
+            return Err(NtStatus::CONNECTION_DISCONNECTED.into());
         }
-        let revived = match &self.what {
-            What::File(how) => self.revive_file(how, connected, events).await,
-            What::Directory(key) => self.revive_directory(*key, connected, events).await,
+        if let Some(handle) = self.reclaim(connected, events).await? {
+            return self.settle(Ok(handle), connected).await;
+        }
+        if self.state().closed {
+            return Err(NtStatus::FILE_CLOSED.into());
+        }
+        let opened = match &self.what {
+            What::File(how) => self.open_file(how, connected).await,
+            What::Directory(_) => self.open_directory(connected).await,
         };
-        if let Err(error) = &revived
-            && is_loss(error)
-        {
-            return revived;
+        match opened {
+            Err(error) if is_loss(&error) => Err(error),
+            opened => self.settle(opened, connected).await,
         }
-        {
+    }
+
+    /// This is what has become of it on this connection. What nobody uses any more is closed.
+    async fn settle(
+        &self,
+        inner: RemoteResult<RemoteHandle>,
+        connected: &Connected,
+    ) -> RemoteResult<RemoteHandle> {
+        let closed = {
             let mut state = self.state();
             state.generation = connected.generation;
-            state.inner = revived.clone();
-            if !state.closed {
-                return revived;
+            state.inner = inner.clone();
+            state.closed
+        };
+        match inner {
+            Ok(handle) if closed => {
+                let _ = connected.remote.close(handle).await;
+                Err(NtStatus::FILE_CLOSED.into())
             }
+            inner => inner,
         }
-        if let Ok(handle) = revived {
-            let _ = connected.remote.close(handle).await;
-        }
-        Err(NtStatus::FILE_CLOSED.into())
     }
 
     /// The server has closed this handle of it by itself: the next use opens it anew, if none has yet.
@@ -216,48 +240,58 @@ impl Slot {
         if state.generation == connected.generation && matches!(state.inner, Ok(now) if now == inner) {
             state.keepsake = None;
             // No connection has this number.
-            state.generation = 0;
+            (state.generation, state.asked_on) = (0, 0);
         }
     }
 
-    async fn revive_file(
-        &self,
-        how: &OpenHow,
-        connected: &Connected,
-        events: &Tell,
-    ) -> RemoteResult<RemoteHandle> {
-        let remote = &*connected.remote;
-        let (path, keepsake, identity, locks, spoilt) = {
+    /// What the server has kept of it, if this has not been asked yet. Fails only with the connection.
+    async fn reclaim(&self, connected: &Connected, events: &Tell) -> RemoteResult<Option<RemoteHandle>> {
+        let (path, keepsake, identity) = {
             let state = self.state();
-            (state.path.clone(), state.keepsake.clone(), state.identity, state.locks.clone(), state.spoilt)
+            if state.asked_on >= connected.generation {
+                return Ok(None);
+            }
+            (state.path.clone(), state.keepsake.clone(), state.identity)
         };
-        let lease = how.lease.map(|ask| ask.key);
-        if spoilt {
-            return Err(RemoteError::Stale);
-        }
-        if let Some(kept) = keepsake {
-            match remote.reclaim(&path, how, &kept).await {
-                Ok(opened) if identity.is(&opened.attr) => {
-                    if let Some(key) = lease {
-                        events.tell(reclaimed(key, &opened)).await;
-                    }
-                    self.state().keepsake = remote.keepsake(opened.handle);
-                    return Ok(opened.handle);
-                }
-                Ok(opened) => drop(remote.close(opened.handle).await),
+        let lease = match &self.what {
+            What::File(how) => how.lease.map(|ask| ask.key),
+            What::Directory(key) => *key,
+        };
+        let mut kept = None;
+        if let (What::File(how), Some(keepsake)) = (&self.what, keepsake) {
+            match connected.remote.reclaim(&path, how, &keepsake).await {
+                Ok(opened) if identity.is(&opened.attr) => kept = Some(opened),
+                Ok(opened) => drop(connected.remote.close(opened.handle).await),
                 Err(error) if is_loss(&error) => return Err(error),
                 Err(error) => tracing::debug!(%path, %error, "the server has not kept an open"),
             }
         }
         if let Some(key) = lease {
-            events.tell(RemoteEvent::LeaseLost { key }).await;
-            connected.do_not_count_on(key);
+            events
+                .tell(kept.as_ref().map_or(RemoteEvent::LeaseLost { key }, |kept| reclaimed(key, kept)))
+                .await;
+        }
+        let mut state = self.state();
+        state.asked_on = connected.generation;
+        state.keepsake = kept.as_ref().and_then(|kept| connected.remote.keepsake(kept.handle));
+        Ok(kept.map(|kept| kept.handle))
+    }
+
+    /// Opens it by its path, and locks it as it was.
+    async fn open_file(&self, how: &OpenHow, connected: &Connected) -> RemoteResult<RemoteHandle> {
+        let remote = &*connected.remote;
+        let (path, identity, locks, spoilt) = {
+            let state = self.state();
+            (state.path.clone(), state.identity, state.locks.clone(), state.spoilt)
+        };
+        if spoilt {
+            return Err(RemoteError::Stale);
         }
         // With the lease, which the server needs to keep it the next time; and what it still has of the one before is no
         // stranger's. Nobody counts on the lease before an open asks for it once more.
         let opened = match remote.open(&path, how).await {
             // The lease is of the file that had this name before ([MS-SMB2] 3.3.5.9.8).
-            Err(error) if lease.is_some() && error.is(NtStatus::INVALID_PARAMETER) => {
+            Err(error) if how.lease.is_some() && error.is(NtStatus::INVALID_PARAMETER) => {
                 remote.open(&path, &OpenHow { lease: None, ..*how }).await
             }
             result => result,
@@ -305,15 +339,7 @@ impl Slot {
         if self.state().seen == Some(now) { Ok(()) } else { Err(RemoteError::Stale) }
     }
 
-    async fn revive_directory(
-        &self,
-        key: Option<LeaseKey>,
-        connected: &Connected,
-        events: &Tell,
-    ) -> RemoteResult<RemoteHandle> {
-        if let Some(key) = key {
-            events.tell(RemoteEvent::LeaseLost { key }).await;
-        }
+    async fn open_directory(&self, connected: &Connected) -> RemoteResult<RemoteHandle> {
         let path = self.path();
         let (handle, _) = connected.remote.open_dir(&path, None).await?;
         let mut state = self.state();

@@ -211,6 +211,47 @@ async fn an_error_of_a_later_write_is_told_once_and_to_the_right_one() {
     }
 }
 
+/// A program that hears of it by one descriptor must not keep it from another that counts on its own.
+#[tokio::test(start_paused = true)]
+async fn an_error_of_a_later_write_is_told_to_every_open_of_the_file() {
+    let client = Client::of(&server(2), 256 << 20).await;
+    let (entry, fh) = client.fs.create(Ino::ROOT, "f", &NEW).await.unwrap();
+    let ino = entry.attr.ino;
+    let open = || async { client.fs.open(ino, WRITE).await.unwrap() };
+    let (another, closed) = (open().await, open().await);
+    let lose = async |at: u64| {
+        client.remote.fail_next(Op::Write, NtStatus::DISK_FULL);
+        client.write(fh, at, b"lost").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(client.fs.held().dirty, 0);
+    };
+    lose(0).await;
+    client.fs.release(closed).await.unwrap();
+    let early = open().await;
+    assert_eq!(errno(client.fs.fsync(another).await), e::ENOSPC);
+    assert_eq!(errno(client.fs.flush(fh).await), e::ENOSPC);
+    assert_eq!(errno(client.fs.fsync(early).await), e::ENOSPC);
+    let late = open().await;
+    for fh in [fh, another, early, late] {
+        client.fs.fsync(fh).await.unwrap();
+        client.fs.flush(fh).await.unwrap();
+    }
+    lose(4).await;
+    for fh in [fh, another, early, late] {
+        assert_eq!(errno(client.write(fh, 0, b"next").await.map(drop)), e::ENOSPC);
+        client.fs.release(fh).await.unwrap();
+    }
+    // And if none of them was told, nobody is.
+    let fh = open().await;
+    client.remote.fail_next(Op::Write, NtStatus::DISK_FULL);
+    client.write(fh, 0, b"lost").await.unwrap();
+    client.fs.release(fh).await.unwrap();
+    let fh = open().await;
+    client.fs.fsync(fh).await.unwrap();
+    client.fs.release(fh).await.unwrap();
+    client.end().await;
+}
+
 /// What the first client is doing when the second comes.
 async fn work(client: &Client, what: usize, ino: Ino, fh: Fh) -> FsResult<()> {
     let fs = &client.fs;

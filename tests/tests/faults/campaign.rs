@@ -245,7 +245,16 @@ impl Campaign {
             let output = Command::new("diff").arg("-r").arg(mirror.join(kind)).arg(share.join(kind)).output();
             let output = output.expect("diff runs");
             if !output.status.success() {
-                self.fail(&format!("{kind}: {}", String::from_utf8_lossy(&output.stdout)));
+                let differ: Vec<_> =
+                    fs::read_dir(mirror.join(kind)).into_iter().flatten().flatten().collect();
+                let differ = differ
+                    .iter()
+                    .filter_map(|entry| difference(&entry.path(), &share.join(kind).join(entry.file_name())));
+                self.fail(&format!(
+                    "{kind}: {:?}\n{}",
+                    differ.collect::<Vec<_>>(),
+                    shortened(&output.stdout)
+                ));
             }
             report.bytes += size_of(&mirror.join(kind));
         }
@@ -282,6 +291,30 @@ fn process_of(mount: &Mount) -> String {
 
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Where two files differ, for whoever looks for the cause.
+fn difference(mirror: &Path, share: &Path) -> Option<String> {
+    let (ours, theirs) = (fs::read(mirror).ok()?, fs::read(share).ok()?);
+    if ours == theirs {
+        return None;
+    }
+    let from = ours.iter().zip(&theirs).take_while(|(ours, theirs)| ours == theirs).count();
+    let equal = |pair: &(&u8, &u8)| pair.0 == pair.1;
+    let tail = ours[from..].iter().rev().zip(theirs[from..].iter().rev()).take_while(equal).count();
+    let other = &theirs[from..theirs.len() - tail];
+    let zeros = other.iter().filter(|byte| **byte == 0).count();
+    Some(format!(
+        "{}: {} bytes, on the server {}; the same up to {from} and the last {tail}; {zeros} zeros in between",
+        mirror.display(),
+        ours.len(),
+        theirs.len()
+    ))
+}
+
+fn shortened(text: &[u8]) -> String {
+    let lines = text.split(|byte| *byte == b'\n').take(20);
+    lines.map(|line| String::from_utf8_lossy(&line[..line.len().min(150)]).into_owned() + "\n").collect()
 }
 
 fn size_of(path: &Path) -> u64 {
