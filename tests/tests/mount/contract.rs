@@ -128,6 +128,29 @@ fn s6_appends_of_one_mount_do_not_overwrite_each_other() {
     );
 }
 
+/// Each program that has the file open is told, whoever was told first, and nobody twice.
+#[test]
+fn s9_a_write_that_the_server_had_no_room_for_is_told_to_each_open() {
+    let samba = Samba::builder().small_disk(8).start();
+    let mount = Mount::new(&samba).options(["actimeo=0"]).start();
+    let contract = Contract { samba, mount };
+    contract.samba.fill_disk();
+    contract.python(
+        r"
+f, g = (os.open('f', os.O_RDWR | os.O_CREAT) for _ in '12')
+os.write(f, b'x' * 100_000)
+refused(errno.ENOSPC, os.fsync, g)
+refused(errno.ENOSPC, os.fsync, f)
+os.fsync(f); os.fsync(g)
+h = os.open('f', os.O_RDWR)
+os.fsync(h)
+",
+    );
+    contract.samba.empty_disk();
+    contract.python("open('f', 'w').write('there is room again')");
+    contract.server_has("f", "there is room again");
+}
+
 #[test]
 fn s10_fsync_and_s11_osync_succeed_on_what_is_on_the_server() {
     let c = Contract::new();
