@@ -93,6 +93,11 @@ impl Inodes {
         }
     }
 
+    /// How names are compared is known only when the server has been reached; until then there are none.
+    pub(crate) fn set_ignores_case(&mut self, ignores_case: bool) {
+        self.ignores_case = ignores_case;
+    }
+
     /// The stamp to read before asking the server.
     pub(crate) fn stamp(&self) -> Stamp {
         self.stamp

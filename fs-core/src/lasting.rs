@@ -19,7 +19,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -87,6 +87,8 @@ pub enum LineState {
     Over,
 }
 
+/// What every server takes.
+const UNKNOWN_LIMITS: RemoteLimits = RemoteLimits { max_read: 65_536, max_write: 65_536 };
 /// Opens that are had again at once.
 const AT_ONCE: usize = 16;
 /// How often an open is opened anew for one request, each time after the server has closed it by itself.
@@ -116,7 +118,8 @@ struct Shared {
     events: Arc<Tell>,
     /// Of the last connection.
     limits: Mutex<RemoteLimits>,
-    is_posix: bool,
+    /// Known when there has been a connection.
+    is_posix: OnceLock<bool>,
 }
 
 impl fmt::Debug for Lasting {
@@ -138,22 +141,20 @@ impl Lasting {
     /// The first connection cannot be made: whoever mounts wants to know that at once.
     pub async fn connect(dial: Arc<dyn Dial>, patience: Patience) -> Result<Self, DialError> {
         let remote = dial.dial().await?;
-        let shared = Arc::new(Shared {
-            dial,
-            line: Line::new(remote.clone()),
-            pace: Pace::default(),
-            patience,
-            slots: RwLock::default(),
-            closing: Mutex::default(),
-            next_handle: AtomicU64::new(1),
-            events: Arc::default(),
-            limits: Mutex::new(remote.limits()),
-            is_posix: remote.is_posix(),
-        });
-        if let Some(connected) = shared.line.connected() {
-            shared.listen(&connected, connected.remote.events());
-        }
+        let connected = Arc::new(Connected::new(1, remote));
+        let shared = Arc::new(Shared::new(dial, Line::new(connected.clone()), patience));
+        shared.learn(&connected);
+        shared.listen(&connected, connected.remote.events());
         Ok(Self { shared })
+    }
+
+    /// Tries for a connection from now on: there need not be any server yet. Must be called within a tokio runtime.
+    pub fn begin(dial: Arc<dyn Dial>, patience: Patience) -> Self {
+        let shared = Arc::new(Shared::new(dial, Line::down(), patience));
+        shared.events.send(RemoteEvent::Lost);
+        let first = shared.clone();
+        tokio::spawn(async move { first.restore(0).await });
+        Self { shared }
     }
 
     /// Whether there is a connection, now and from now on.
@@ -210,6 +211,27 @@ impl Attempts {
 }
 
 impl Shared {
+    fn new(dial: Arc<dyn Dial>, line: Line, patience: Patience) -> Self {
+        Self {
+            dial,
+            line,
+            pace: Pace::default(),
+            patience,
+            slots: RwLock::default(),
+            closing: Mutex::default(),
+            next_handle: AtomicU64::new(1),
+            events: Arc::default(),
+            limits: Mutex::new(UNKNOWN_LIMITS),
+            is_posix: OnceLock::new(),
+        }
+    }
+
+    /// What a connection says of its server.
+    fn learn(&self, connected: &Connected) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = connected.remote.limits();
+        let _ = self.is_posix.set(connected.remote.is_posix());
+    }
+
     /// The connection, once there is one.
     async fn up(self: &Arc<Self>, work: Work) -> RemoteResult<Arc<Connected>> {
         if let Some(connected) = self.line.connected() {
@@ -279,8 +301,7 @@ impl Shared {
                     let events = connected.remote.events();
                     match self.reclaim(&connected).await {
                         Ok(()) => {
-                            *self.limits.lock().unwrap_or_else(PoisonError::into_inner) =
-                                connected.remote.limits();
+                            self.learn(&connected);
                             tracing::info!("the connection to the server is back");
                             self.line.restored(connected.clone());
                             self.listen(&connected, events);

@@ -22,7 +22,6 @@ use fs_core::{
 use fs_fuse::{FuseOptions, Mounted};
 use serde::{Deserialize, Serialize};
 use smb_client::wire::Dialect;
-use smb_client::{SessionInfo, Share};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -45,6 +44,10 @@ const UMOUNT_PATIENCE: Duration = Duration::from_secs(30);
 const LOGOFF_TIME: Duration = Duration::from_secs(3);
 /// What the serving process says when the mount is usable.
 const READY: &str = "ready";
+/// How long a server that need not be there is waited for: long enough that one that is there is connected to.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(3);
+/// What is not agreed on yet.
+const UNKNOWN: &str = "unknown";
 
 /// All that the serving process needs. It holds the password: it lives in a pipe, not in a file.
 #[derive(Serialize, Deserialize)]
@@ -170,7 +173,7 @@ pub(crate) fn mount(
     let lookup = find(wanted)?;
     let dir = wanted.dir.canonicalize().with_context(|| format!("cannot use {}", wanted.dir.display()))?;
     let plan = Plan::new(wanted.source.clone(), wanted.options.clone(), lookup, dir);
-    if foreground { serve(&plan, true, || Ok(())) } else { start_daemon(&plan) }
+    if foreground { serve(&plan, true, tell_terminal) } else { start_daemon(&plan) }
 }
 
 /// Starts the serving process and waits for its word.
@@ -205,7 +208,10 @@ fn start_daemon(plan: &Plan) -> Result<()> {
     if let Some(mut pipe) = child.stdout.take() {
         pipe.read_to_string(&mut said).context("cannot hear the serving process")?;
     }
-    if said.trim() == READY {
+    if let Some(note) = said.strip_prefix(READY) {
+        if !note.is_empty() {
+            eprintln!("sharefs: {}", note.trim());
+        }
         return Ok(());
     }
     let status = child.wait()?;
@@ -223,8 +229,9 @@ fn daemon() -> ExitCode {
         let _ = out.write_all(word.as_bytes()).and_then(|()| out.flush());
     };
     let result = read_plan().and_then(|plan| {
-        serve(&plan, false, || {
+        serve(&plan, false, |note| {
             said(READY);
+            said(note);
             leave_terminal().context("cannot go to the background")
         })
     });
@@ -255,8 +262,15 @@ fn leave_terminal() -> Result<()> {
     Ok(())
 }
 
-/// Connects, mounts, says so, and serves until the mount is gone.
-fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> Result<()> {
+fn tell_terminal(note: &str) -> Result<()> {
+    if !note.is_empty() {
+        eprintln!("sharefs: {note}");
+    }
+    Ok(())
+}
+
+/// Connects, mounts, says so and what is to be known of it, and serves until the mount is gone.
+fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce(&str) -> Result<()>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -274,39 +288,23 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
             snapshot: plan.flags.snapshot.as_deref().and_then(smb_client::snapshot_time),
         };
         let dial = Arc::new(SmbDial::new(how_to_connect(plan), &source.share, &source.path, smb));
-        let remote =
-            Lasting::connect(dial.clone(), patience(&plan.flags)).await.map_err(|error| {
-                match error.cause.downcast_ref::<smb_client::Error>() {
-                    Some(error) => explain(&source, error.clone()).context(printable(&source.to_string())),
-                    None => anyhow!("{error}"),
-                }
-            })?;
-        let first = dial.last().context("no connection")?;
-        let root = first.share().metadata(&source.path).await.explain(&source, &source.path)?;
-        if !root.is_dir() {
-            return Err(
-                codes::WRONG_KIND.says(format!("{source} is a file: only directories can be mounted"))
-            );
-        }
-        let remote = Arc::new(remote);
+        let remote = Arc::new(if plan.flags.delay_connect {
+            begin(dial.clone(), patience(&plan.flags)).await
+        } else {
+            connect(dial.clone(), patience(&plan.flags), &source).await?
+        });
         let filesystem = Arc::new(Filesystem::new(remote.clone(), mount_options(&plan.flags)));
         let fuse_options = fuse_options(plan, &source);
         let signals = Signals::new(foreground)?;
         let mounted =
             fs_fuse::mount(filesystem.clone(), &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
-        let mut record = record(plan, &source, &first.client().info(), first.share());
-        drop(first);
+        let mut record = record(plan, &source);
         (record.user, record.password_from) = (user.unwrap_or_else(|| "(nobody)".into()), origin.to_string());
+        let line = remote.state();
+        let note = note(&mut record, &line.borrow(), &dial);
         record.save()?;
-        tracing::info!(
-            "mounted {source} on {}: SMB {}, signing {}, encryption {}",
-            plan.dir.display(),
-            record.dialect,
-            record.signing,
-            record.encryption
-        );
-        ready()?;
-        let watcher = tokio::spawn(watch(remote.state(), record.clone()));
+        ready(&note)?;
+        let watcher = tokio::spawn(watch(line, record.clone(), dial.clone()));
         let mounted = Arc::new(mounted);
         let signals =
             tokio::spawn(unmount_on_signal(signals, mounted.clone(), filesystem.clone(), remote.clone()));
@@ -321,6 +319,49 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce() -> Result<()>) -> R
         }
         ended.context("serving the mount")
     })
+}
+
+/// A first connection, or why there is none.
+async fn connect(dial: Arc<SmbDial>, patience: Patience, source: &Source) -> Result<Lasting> {
+    let remote = Lasting::connect(dial.clone(), patience).await.map_err(|error| {
+        match error.cause.downcast_ref::<smb_client::Error>() {
+            Some(error) => explain(source, error.clone()).context(printable(&source.to_string())),
+            None => anyhow!("{error}"),
+        }
+    })?;
+    let first = dial.last().context("no connection")?;
+    let root = first.share().metadata(&source.path).await.explain(source, &source.path)?;
+    if !root.is_dir() {
+        return Err(codes::WRONG_KIND.says(format!("{source} is a file: only directories can be mounted")));
+    }
+    Ok(remote)
+}
+
+/// A first connection if there is soon one to be had; else it is tried for as long as it takes.
+async fn begin(dial: Arc<SmbDial>, patience: Patience) -> Lasting {
+    let remote = Lasting::begin(dial, patience);
+    let mut line = remote.state();
+    let _ = tokio::time::timeout(FIRST_ATTEMPT, line.changed()).await;
+    remote
+}
+
+/// Puts into the record how the line is, and says what whoever mounts is to know of it.
+fn note(record: &mut MountRecord, line: &LineState, dial: &SmbDial) -> String {
+    told(record, line, dial);
+    if *line == LineState::Up {
+        tracing::info!(
+            "mounted {} on {}: SMB {}, signing {}, encryption {}",
+            record.source,
+            record.dir.display(),
+            record.dialect,
+            record.signing,
+            record.encryption
+        );
+        return String::new();
+    }
+    let note = format!("{} is mounted, but there is no connection yet: {}", record.source, record.state);
+    tracing::warn!("{note}");
+    note
 }
 
 /// How to connect, found out anew for each connection; with a second password, the second way.
@@ -394,10 +435,7 @@ fn fuse_options(plan: &Plan, source: &Source) -> FuseOptions {
     }
 }
 
-fn record(plan: &Plan, source: &Source, info: &SessionInfo, share: &Share) -> MountRecord {
-    let none = || "none".to_owned();
-    let encryption =
-        info.cipher.filter(|_| share.is_encrypted()).map_or_else(none, |cipher| cipher.to_string());
+fn record(plan: &Plan, source: &Source) -> MountRecord {
     MountRecord {
         dir: plan.dir.clone(),
         source: source.to_string(),
@@ -406,30 +444,41 @@ fn record(plan: &Plan, source: &Source, info: &SessionInfo, share: &Share) -> Mo
         pid: i32::try_from(std::process::id()).unwrap_or(i32::MAX),
         started: start_of("self").unwrap_or_default(),
         since: now(),
-        dialect: info.dialect.to_string(),
-        signing: match info.signing {
-            // What is encrypted is authenticated by the cipher.
-            Some(_) if share.is_encrypted() => "by encryption".into(),
-            Some(signing) => signing.to_string(),
-            None => none(),
-        },
-        encryption,
+        dialect: UNKNOWN.into(),
+        signing: UNKNOWN.into(),
+        encryption: UNKNOWN.into(),
         read_only: plan.flags.read_only || plan.flags.snapshot.is_some(),
-        state: "ok".into(),
+        state: String::new(),
     }
 }
 
+/// Puts into the record how the line is, and what was agreed on when it was up last.
+fn told(record: &mut MountRecord, line: &LineState, dial: &SmbDial) {
+    record.state = match line {
+        LineState::Up => "ok".into(),
+        LineState::Down { reason, refused: true, .. } => {
+            format!("failed: {reason}; programs wait, and it is tried again")
+        }
+        LineState::Down { reason, .. } => format!("reconnecting: {reason}; programs wait"),
+        _ => "unmounting".into(),
+    };
+    let Some(last) = dial.last() else { return };
+    let (info, encrypted) = (last.client().info(), last.share().is_encrypted());
+    let none = || "none".to_owned();
+    record.dialect = info.dialect.to_string();
+    record.encryption = info.cipher.filter(|_| encrypted).map_or_else(none, |cipher| cipher.to_string());
+    record.signing = match info.signing {
+        // What is encrypted is authenticated by the cipher.
+        Some(_) if encrypted => "by encryption".into(),
+        Some(signing) => signing.to_string(),
+        None => none(),
+    };
+}
+
 /// Says in the record how the connection is.
-async fn watch(mut line: watch::Receiver<LineState>, mut record: MountRecord) {
+async fn watch(mut line: watch::Receiver<LineState>, mut record: MountRecord, dial: Arc<SmbDial>) {
     while line.changed().await.is_ok() {
-        record.state = match &*line.borrow_and_update() {
-            LineState::Up => "ok".into(),
-            LineState::Down { reason, refused: true, .. } => {
-                format!("failed: {reason}; programs wait, and it is tried again")
-            }
-            LineState::Down { reason, .. } => format!("reconnecting: {reason}; programs wait"),
-            _ => "unmounting".into(),
-        };
+        told(&mut record, &line.borrow_and_update(), &dial);
         // Detached, and another process has the folder now: the record is that one's.
         let ours = MountRecord::load(&record.dir).is_some_and(|saved| saved.pid == record.pid);
         if ours && let Err(error) = record.save() {

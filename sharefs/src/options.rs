@@ -126,6 +126,7 @@ const SPECS: &[Spec] = &[
     mount("hard", None, "Programs wait for a server that is away, until they are interrupted (default)"),
     mount("soft", None, "Programs get an error (ETIMEDOUT) when a server is away for longer than timeo"),
     mount("timeo", Some("SECONDS"), "How long they wait with soft [default: 60]"),
+    mount("delay_connect", None, "Mount though the server is away: it is connected to when it is there"),
     mount("max_channels", Some("NUMBER"), "Connections to the server for reading and writing [default: 1]"),
     mount("multichannel", None, "The same as max_channels=4"),
     mount("nomultichannel", None, "The same as max_channels=1 (default)"),
@@ -189,6 +190,8 @@ pub(crate) struct MountFlags {
     /// Programs do not wait longer for a server that is away.
     pub(crate) soft: bool,
     pub(crate) soft_for: Option<Duration>,
+    /// The server need not be there yet.
+    pub(crate) delay_connect: bool,
     /// Connections to the server.
     pub(crate) channels: Option<u8>,
     /// How long a server may be silent.
@@ -373,6 +376,7 @@ impl RawOptions {
             "nomultichannel" => self.mount.channels = None,
             "hard" | "nosoft" => self.mount.soft = false,
             "soft" => self.mount.soft = true,
+            "delay_connect" => self.mount.delay_connect = true,
             "timeo" => self.mount.soft_for = Some(seconds(name, value)?),
             "echo_interval" => {
                 let silence = seconds(name, value)?;

@@ -91,7 +91,10 @@ impl Filesystem {
                     continue;
                 }
                 RemoteEvent::Restored => {
-                    self.inodes().set_offline(false);
+                    let posix = self.remote.is_posix();
+                    let mut inodes = self.inodes();
+                    inodes.set_offline(false);
+                    inodes.set_ignores_case(!posix);
                     continue;
                 }
             };

@@ -37,10 +37,20 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(remote: Arc<dyn Remote>) -> Self {
+    pub(super) fn new(connected: Arc<Connected>) -> Self {
+        Self::with(Some(connected), LineState::Up)
+    }
+
+    /// There has been no connection yet.
+    pub(super) fn down() -> Self {
+        let reason = "connecting for the first time".into();
+        Self::with(None, LineState::Down { since: Instant::now(), reason, refused: false })
+    }
+
+    fn with(now: Option<Arc<Connected>>, state: LineState) -> Self {
         Self {
-            now: Mutex::new(Some(Arc::new(Connected::new(1, remote)))),
-            state: watch::Sender::new(LineState::Up),
+            now: Mutex::new(now),
+            state: watch::Sender::new(state),
             over: AtomicBool::new(false),
             hurry: Notify::new(),
         }

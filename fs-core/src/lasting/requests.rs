@@ -305,7 +305,7 @@ impl Remote for Lasting {
     }
 
     fn is_posix(&self) -> bool {
-        self.shared.is_posix
+        self.shared.is_posix.get().copied().unwrap_or(false)
     }
 
     async fn set_posix(&self, place: Place<'_>, change: &SetPosix) -> RemoteResult<RemoteAttr> {

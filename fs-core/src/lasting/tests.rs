@@ -288,6 +288,20 @@ async fn whoever_reads_waits_and_whoever_looks_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_connection_may_come_late() {
+    let dial = MemoryDial::new(0, 1);
+    *dial.failures.lock().unwrap() = (3, false);
+    let remote = Lasting::begin(dial.clone(), Patience::default());
+    assert!(matches!(&*remote.state().borrow(), LineState::Down { .. }));
+    let mut events = remote.events().expect("nobody else has them");
+    assert!(matches!(events.recv().await, Some(crate::RemoteEvent::Lost)));
+    let handle = create(&remote, "file").await.unwrap();
+    remote.write(handle, 0, Bytes::from_static(b"x")).await.unwrap();
+    assert!(matches!(events.recv().await, Some(crate::RemoteEvent::Restored)));
+    assert_eq!(dial.dialled.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn soft_waits_so_long_and_no_longer() {
     let dial = MemoryDial::new(0, 1);
     let patience = Patience { work: Some(Duration::from_secs(7)), look: Duration::from_secs(5) };

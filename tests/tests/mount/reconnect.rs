@@ -119,6 +119,40 @@ fn s110_a_restarted_server_is_found_again() {
     assert_eq!(state(&mount), "ok");
 }
 
+/// Mounted before its server is there, and well as soon as that is.
+#[test]
+fn s128_a_mount_can_come_before_its_server() {
+    for builder in [Samba::builder(), Samba::builder().newer().posix()] {
+        let samba = builder.start();
+        let line = Line::to(&samba);
+        line.relay.refuse(true);
+        let attempt =
+            |options: [&'static str; 3]| Mount::new(&samba).through(&line.relay).options(options).attempt();
+        let (mount, output) = attempt(["soft", "timeo=2", "rw"]);
+        assert!(!output.status.success() && !mount.is_mounted(), "{output:?}");
+        let (mount, output) = attempt(["soft", "timeo=2", "delay_connect"]);
+        assert!(output.status.success() && mount.is_mounted(), "{output:?}");
+        let note = String::from_utf8_lossy(&output.stderr);
+        assert!(note.contains("there is no connection yet"), "{note}");
+        assert!(state(&mount).starts_with("reconnecting: "), "{}", state(&mount));
+        let listing = mount.shell_output("ls mnt");
+        assert!(!listing.status.success() && listing.stdout.is_empty(), "{listing:?}");
+        line.relay.refuse(false);
+        wait_until("the mount is well", || state(&mount) == "ok");
+        mount.shell("echo here > mnt/file && echo Here > mnt/other && ls mnt | grep -q file");
+        assert_eq!(fs::read(samba.share_path().join("file")).expect("the file"), b"here\n");
+        let status = mount.sharefs(["status"]);
+        assert!(String::from_utf8_lossy(&status.stdout).contains("SMB 3.1.1"), "{status:?}");
+        let output = mount.umount();
+        assert!(output.status.success(), "{output:?}");
+    }
+    // Where the server is there it is a mount as any.
+    let samba = Samba::start();
+    let (mount, output) = Mount::new(&samba).options(["delay_connect"]).attempt();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert_eq!(state(&mount), "ok");
+}
+
 #[test]
 fn s111_an_open_that_the_server_keeps_is_had_again() {
     for builder in [durable(), durable().newer()] {
