@@ -14,7 +14,7 @@ MUSL = x86_64-unknown-linux-musl
 # What the package is made of: sharefs/Cargo.toml names it.
 STAGE = target/package
 
-.PHONY: help demo build install uninstall deb package musl test reboot check bench faults heavy fuzz fuzz-smoke seeds setup
+.PHONY: help demo build install uninstall deb package musl test reboot check bench faults soak heavy fuzz fuzz-smoke seeds setup
 
 help:
 	@echo 'make build   the program, in target/release'
@@ -26,6 +26,7 @@ help:
 	@echo 'make reboot  only the tests that boot a machine in a container: by root'
 	@echo 'make check   format, clippy, licences, Windows'
 	@echo 'make bench   benchmarks'
+	@echo 'make soak    half an hour of the same on Samba 4.22 with four connections: nothing may leak'
 	@echo 'make faults  the fault campaign: SHAREFS_FAULT_SECONDS (600) for each server, from SHAREFS_FAULT_SEED'
 	@echo 'make heavy   a copy of SHAREFS_HEAVY_GIB (20), a tree of tens of thousands of files, a build on a mount'
 	@echo 'make fuzz    each fuzz target for FUZZ_SECONDS (60)'
@@ -114,6 +115,9 @@ faults:
 	scripts/setup.sh test
 	$(CARGO) build -p sharefs --bins
 	$(CARGO) nextest run --profile faults -p sharefs-tests --test faults --run-ignored only --no-capture
+
+soak:
+	SHAREFS_FAULT_SECONDS=$${SHAREFS_FAULT_SECONDS:-1800} SHAREFS_FAULT_SETUP=4 $(MAKE) faults
 
 # Some of it takes half an hour, and 20 GiB of the disk of TMPDIR.
 heavy:
