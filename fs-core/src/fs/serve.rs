@@ -337,9 +337,7 @@ impl Filesystem {
         self.locked_creating().remove(&key).flatten()
     }
 
-    fn locked_creating(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<LeaseKey, Option<Break>>> {
+    fn locked_creating(&self) -> std::sync::MutexGuard<'_, HashMap<LeaseKey, Option<Break>>> {
         self.creating.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
