@@ -335,16 +335,26 @@ impl Shared {
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
+        self.finish_closing(connected).await;
+        Ok(())
+    }
+
+    /// Closes what the server kept of opens that were closed while there was no connection.
+    async fn finish_closing(&self, connected: &Arc<Connected>) {
         let closing = std::mem::take(&mut *self.closing.lock().unwrap_or_else(PoisonError::into_inner));
         for slot in closing {
-            // Being closed it is closed at once.
+            // Being closed it is closed at once; unless it was had again just before.
             let _ = slot.reclaimed(connected, &self.events).await;
+            if let Some(Ok(handle)) = slot.there(connected) {
+                let _ = connected.remote.close(handle).await;
+            }
         }
-        Ok(())
     }
 
     /// Opens what the server has not kept, as far as no request has done so yet.
     async fn reopen(self: &Arc<Self>, connected: &Arc<Connected>) {
+        // What was closed at the last moment.
+        self.finish_closing(connected).await;
         let reopened = |slot: Arc<Slot>| async move {
             match slot.on(connected, &self.events).await {
                 Err(error) if is_loss(&error) => self.lost(connected, &error),
@@ -377,8 +387,13 @@ impl Shared {
     }
 
     /// Closes what the server keeps of an open when there is a connection again.
-    fn close_later(&self, slot: Arc<Slot>) {
+    fn close_later(self: &Arc<Self>, slot: Arc<Slot>) {
         self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+        // It may have come meanwhile.
+        if let Some(connected) = self.line.connected() {
+            let shared = self.clone();
+            tokio::spawn(async move { shared.finish_closing(&connected).await });
+        }
     }
 
     fn locked_slots<T>(&self, work: impl FnOnce(&HashMap<u64, Arc<Slot>>) -> T) -> T {

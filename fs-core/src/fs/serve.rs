@@ -1,23 +1,19 @@
 //! What happens without a request: leases are taken back, opens that nobody uses are closed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Filesystem, Kernel, OpenFlags};
+use super::{Filesystem, Kernel};
 use crate::content::{Content, idle_before};
 use crate::inode::Ino;
 use crate::remote::{Caching, LeaseAsk, LeaseKey, RemoteEvent, RemoteHandle};
 
 /// How often opens that nobody uses are looked for.
 const TIDY_INTERVAL: Duration = Duration::from_millis(500);
-/// Files whose leases are had again at once.
-const AT_ONCE: usize = 4;
 /// How long the answer to a break waits for the kernel to forget.
 const KERNEL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -96,13 +92,9 @@ impl Filesystem {
                 }
                 RemoteEvent::Restored => {
                     let posix = self.remote.is_posix();
-                    {
-                        let mut inodes = self.inodes();
-                        inodes.set_offline(false);
-                        inodes.set_ignores_case(!posix);
-                    }
-                    let fs = self.clone();
-                    tokio::spawn(async move { fs.lease_again().await });
+                    let mut inodes = self.inodes();
+                    inodes.set_offline(false);
+                    inodes.set_ignores_case(!posix);
                     continue;
                 }
             };
@@ -114,30 +106,6 @@ impl Filesystem {
             tokio::spawn(async move { fs.lease_broken(key, broken, lost, kernel).await });
         }
         self.served.store(false, Ordering::Release);
-    }
-
-    /// Has again the leases of files that were open when the connection broke: another open of each asks for it, and what
-    /// it is granted holds for all of them.
-    async fn lease_again(&self) {
-        if !self.leases() || self.options.cache.wants() == Caching::NONE {
-            return;
-        }
-        let open = self.files.all().into_iter().filter_map(|fh| self.files.get(fh).ok());
-        let unleased: HashMap<Ino, OpenFlags> = open
-            .filter(|file| !file.direct && !file.through && file.content.held_key().is_none())
-            .map(|file| {
-                let flags =
-                    OpenFlags { read: file.access.read, write: file.access.write, ..OpenFlags::default() };
-                (file.ino, flags)
-            })
-            .collect();
-        let lease = |(ino, flags)| async move {
-            match self.open(ino, flags).await {
-                Ok(fh) => drop(self.release(fh).await),
-                Err(error) => tracing::debug!(ino = ino.0, %error, "a file's lease is not had again"),
-            }
-        };
-        stream::iter(unleased.into_iter().map(lease)).buffer_unordered(AT_ONCE).collect::<()>().await;
     }
 
     /// Does what a break asks for; `lost` has been let go of already.
@@ -337,7 +305,9 @@ impl Filesystem {
         self.locked_creating().remove(&key).flatten()
     }
 
-    fn locked_creating(&self) -> std::sync::MutexGuard<'_, HashMap<LeaseKey, Option<Break>>> {
+    fn locked_creating(
+        &self,
+    ) -> std::sync::MutexGuard<'_, std::collections::HashMap<LeaseKey, Option<Break>>> {
         self.creating.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -222,7 +222,7 @@ impl Slot {
         let closed = {
             let mut state = self.state();
             state.generation = connected.generation;
-            state.inner = inner.clone();
+            state.inner = if state.closed { Err(NtStatus::FILE_CLOSED.into()) } else { inner.clone() };
             state.closed
         };
         match inner {

@@ -105,7 +105,11 @@ impl Program {
         let wait = wait.lines().next().unwrap_or_default().to_owned();
         let progress = self.progress();
         let (doing, since) = (&progress.doing, progress.since.elapsed());
-        format!("{} is at {doing} for {since:.1?} after {} operations; {wait}", self.kind, progress.done)
+        let saw: Vec<_> = progress.saw.iter().rev().take(5).collect();
+        format!(
+            "{} is at {doing} for {since:.1?} after {} operations; saw {saw:?} last; {wait}",
+            self.kind, progress.done
+        )
     }
 }
 

@@ -153,29 +153,6 @@ fn s128_a_mount_can_come_before_its_server() {
     assert_eq!(state(&mount), "ok");
 }
 
-/// What a program has open over a reconnect by path, it reads from memory again.
-#[test]
-fn s111_what_stays_open_is_cached_again() {
-    let samba = Samba::start();
-    let line = Line::to(&samba);
-    let mount = Mount::new(&samba).through(&line.relay).options(["actimeo=60"]).start();
-    let mut python = Python::start(&mount);
-    python.run("f = os.open('file', os.O_RDWR | os.O_CREAT); os.write(f, b'x' * 100_000); os.fsync(f)");
-    // Past what the kernel keeps: this mount's memory is asked.
-    let read = "_ = len([os.posix_fadvise(f, 0, 0, os.POSIX_FADV_DONTNEED) or os.pread(f, 100_000, 0) for _ in '12345'])";
-    let requests = |python: &mut Python| {
-        let before = line.relay.requests();
-        assert_eq!(python.run(read), "5");
-        line.relay.requests() - before
-    };
-    assert_eq!(requests(&mut python), 0);
-    line.relay.cut();
-    assert_eq!(python.run("_ = os.pread(f, 1, 5)"), "b'x'");
-    wait_until("it is cached again", || requests(&mut python) == 0);
-    fs::write(samba.share_path().join("file"), "by another").expect("written on the server");
-    wait_until("it is told of a change", || python.run("_ = os.pread(f, 10, 0)") == "b'by another'");
-}
-
 #[test]
 fn s111_an_open_that_the_server_keeps_is_had_again() {
     for builder in [durable(), durable().newer()] {
