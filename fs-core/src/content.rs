@@ -9,18 +9,20 @@
 //! makes opens and last closes take turns, so that a lease's end and its new beginning are told apart. Who takes both
 //! takes `opening` first.
 
+mod behind;
 pub(crate) mod budget;
 mod data;
 pub(crate) mod extents;
 mod failure;
 mod lease;
+mod losing;
 mod opens;
 pub(crate) mod pattern;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use smb_proto::fscc::FileTime;
@@ -35,6 +37,7 @@ use extents::{Evicted, Extents, overlap};
 use failure::Failures;
 pub(crate) use failure::Told;
 pub(crate) use lease::Lease;
+pub(crate) use losing::Losing;
 use opens::Opens;
 pub(crate) use opens::{Backing, Served, ask, handle_gone, idle_before};
 
@@ -85,7 +88,11 @@ pub(crate) struct Common {
     pub(crate) flush_after: Duration,
     /// The server lets files be kept that have been read: reading one with its open is not in vain.
     pub(crate) reads_early: AtomicBool,
+    /// Hears of a file of which something that was written is lost.
+    pub(crate) losses: OnceLock<Losses>,
 }
+
+pub(crate) type Losses = Box<dyn Fn(Ino, &FsError) + Send + Sync>;
 
 impl fmt::Debug for Common {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,6 +132,12 @@ struct State {
     draining: u32,
     /// Requests under way that set the time of the last write.
     settling: u32,
+    /// A lease is lost, and what it protected is still kept elsewhere.
+    losing: u32,
+    /// How often a lease to read was had anew.
+    leased: u64,
+    /// Under which of them others have forgotten what they kept of before.
+    clean_since: u64,
     /// Somebody will see to what has not made a whole piece.
     timer: bool,
     failures: Failures,

@@ -14,6 +14,7 @@ mod node;
 mod posix;
 mod range;
 mod serve;
+mod statistics;
 mod watch;
 mod xattr;
 
@@ -40,6 +41,7 @@ pub use link::Symlinks;
 pub use lock::{LockAsk, LockOwner, Locked};
 pub use posix::Owner;
 pub use range::{Allocation, Seek};
+pub use statistics::Statistics;
 pub use xattr::XattrMode;
 
 /// How a share appears locally. SMB tells us no owner and no mode, so the mount makes them up.
@@ -316,6 +318,7 @@ pub struct Filesystem {
     kernel: OnceLock<Arc<dyn Kernel>>,
     /// Keys of files that are being created, and what the server has taken back of their leases already.
     creating: Mutex<HashMap<LeaseKey, Option<serve::Break>>>,
+    counts: statistics::Counts,
 }
 
 impl Filesystem {
@@ -329,6 +332,7 @@ impl Filesystem {
             mode: options.cache,
             flush_after: FLUSH_AFTER.min(options.attr_ttl.max(Duration::from_millis(50))),
             reads_early: AtomicBool::new(true),
+            losses: OnceLock::new(),
         });
         let hidden = hidden::HiddenNames::new(options.client);
         Self {
@@ -348,6 +352,7 @@ impl Filesystem {
             locks: lock::Locks::default(),
             kernel: OnceLock::new(),
             creating: Mutex::default(),
+            counts: statistics::Counts::default(),
         }
     }
 
@@ -450,8 +455,9 @@ impl Filesystem {
 
     /// The inode's attributes as far as they are known; the server's answer `attr` if nothing is.
     fn presented(&self, ino: Ino, attr: &RemoteAttr) -> Attr {
-        let inodes = self.inodes();
-        let (mut attr, valid) = inodes.known(ino, Instant::now()).unwrap_or((*attr, Duration::ZERO));
+        let (mut inodes, now) = (self.inodes(), Instant::now());
+        let (mut attr, valid) = inodes.known(ino, now).unwrap_or((*attr, Duration::ZERO));
+        inodes.told(ino, now + valid);
         let links = inodes.links(ino, attr.links);
         let content = inodes.content_of(ino);
         drop(inodes);

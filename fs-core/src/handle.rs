@@ -93,6 +93,10 @@ impl<T> Handles<T> {
         handles.iter().filter_map(|fh| inner.open.get(fh)).map(|(_, thing)| thing.clone()).collect()
     }
 
+    pub(crate) fn count(&self) -> u64 {
+        self.lock().open.len() as u64
+    }
+
     pub(crate) fn all(&self) -> Vec<Fh> {
         {
             let mut all: Vec<Fh> = self.lock().open.keys().copied().collect();

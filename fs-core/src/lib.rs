@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod clock;
 mod content;
 mod dir;
@@ -32,12 +33,13 @@ mod smb;
 #[cfg(test)]
 mod tests;
 
+pub use advice::Adviser;
 pub use content::CacheMode;
 pub use error::{FsError, FsResult, errno};
 pub use fs::{
     Allocation, Attr, Create, DirItem, Entry, Filesystem, Kernel, LockAsk, LockOwner, Locked, MountOptions,
-    OpenFlags, OpenHints, Owner, RenameFlags, Seek, SetAttrs, Space, Symlinks, TimeChange, WriteAt,
-    XattrMode,
+    OpenFlags, OpenHints, Owner, RenameFlags, Seek, SetAttrs, Space, Statistics, Symlinks, TimeChange,
+    WriteAt, XattrMode,
 };
 pub use handle::Fh;
 pub use inode::Ino;

@@ -456,6 +456,20 @@ pub trait Remote: Send + Sync + 'static {
         unsupported()
     }
 
+    /// Whether an open still has all that it had: no lock of it is lost, or may be. Of one that has not, nothing in memory
+    /// may be used.
+    fn is_sound(&self, _handle: RemoteHandle) -> bool {
+        true
+    }
+
+    /// Wait until it is known whether an open still has all that it had.
+    ///
+    /// # Errors
+    /// It has not: [`RemoteError::Stale`]; or there is no connection for too long.
+    async fn make_sound(&self, _handle: RemoteHandle) -> RemoteResult<()> {
+        Ok(())
+    }
+
     /// What the server's clock shows, if that is known.
     fn server_time(&self) -> Option<FileTime> {
         None

@@ -30,7 +30,8 @@ use tokio::runtime::Handle;
 
 use crate::convert;
 use answer::{Named, attributes, empty, entry, hints, named, refuse, shown};
-use interrupts::{Interrupts, Patience};
+pub(crate) use interrupts::Interrupts;
+use interrupts::Patience;
 use lock::KernelLock;
 pub(crate) use node::number;
 use node::{given, owner};
@@ -58,6 +59,11 @@ pub(crate) struct Adapter {
 impl Adapter {
     pub(crate) fn new(fs: Arc<Filesystem>, runtime: Handle) -> Self {
         Self { fs, runtime, interrupts: Arc::default() }
+    }
+
+    /// The requests under way.
+    pub(crate) fn requests(&self) -> Arc<Interrupts> {
+        self.interrupts.clone()
     }
 }
 

@@ -5,15 +5,17 @@
 //! request.
 
 #![cfg(target_os = "linux")]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod adapter;
 mod convert;
 mod error;
 mod mount;
 mod mountinfo;
+mod namespace;
 mod unmount;
 
 pub use error::MountError;
 pub use mount::{FuseOptions, Mounted, check, clear_dead, mount};
+pub use namespace::{enter_namespace, give_no_rights};
 pub use unmount::{resolve, unmount};

@@ -15,7 +15,7 @@ use rustix::process::geteuid;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Interrupts};
 use crate::error::MountError;
 use crate::mountinfo::mounted_on;
 use crate::unmount::{helper, resolve, unmount};
@@ -71,6 +71,7 @@ pub fn mount(
     let point = check(mountpoint, options)?;
     let failed = |source| MountError::Failed { doing: "mounting", point: point.clone(), source };
     let adapter = Adapter::new(fs.clone(), runtime.clone());
+    let requests = adapter.requests();
     let session = Session::new(adapter, &point, &config(options)).map_err(failed)?;
     let device = mounted_on(&point).ok().flatten().map(|mount| mount.device);
     let background = session.spawn().map_err(failed)?;
@@ -85,7 +86,7 @@ pub fn mount(
             serving.abort();
         })
         .map_err(failed)?;
-    Ok(Mounted { point, device, ended })
+    Ok(Mounted { point, device, requests, ended })
 }
 
 /// A mount being served. Dropping it unmounts, lazily.
@@ -93,6 +94,7 @@ pub fn mount(
 pub struct Mounted {
     point: PathBuf,
     device: Option<String>,
+    requests: Arc<Interrupts>,
     ended: watch::Receiver<Option<Result<(), String>>>,
 }
 
@@ -128,6 +130,11 @@ impl Mounted {
     /// Where it is mounted.
     pub fn mountpoint(&self) -> &Path {
         &self.point
+    }
+
+    /// How many requests of the kernel have no answer yet.
+    pub fn requests_under_way(&self) -> usize {
+        self.requests.under_way()
     }
 
     /// Whether it has been unmounted, by whomever.

@@ -1,6 +1,5 @@
 //! The command line: what there is, and who does it.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use smb_client::{Client, ConnectOptions, FileTime, Manner, Share, snapshot_time};
-use tracing_subscriber::EnvFilter;
 
 use crate::codes::USAGE as USAGE_CODE;
 use crate::connect::{Explain, connect, connect_found, connect_options, log_in};
 use crate::credentials::{Ask, Found};
 use crate::examples::with_examples;
 use crate::files::Place;
+use crate::log;
 use crate::options::{RawOptions, arguments};
 use crate::remove::Removal;
 use crate::show::{complaint, tell};
@@ -79,11 +78,8 @@ pub(crate) fn command() -> Command {
                 .arg(switch("all", 'a', "All of this user's mounts").conflicts_with("dir"))
                 .arg(path("dir", "DIR", "The folder").required(false).required_unless_present("all")),
         )
-        .subcommand(
-            Command::new("reload")
-                .about("Have a mount that waits for its server try again now, with the password as it is saved now")
-                .arg(path("dir", "DIR", "The folder")),
-        )
+        .subcommand(crate::exec::command())
+        .subcommands(crate::control::commands())
         .subcommand(Command::new("list").about("Show mounts and what is remembered of them").arg(json()))
         .subcommand(
             Command::new("forget")
@@ -91,6 +87,7 @@ pub(crate) fn command() -> Command {
                 .arg(Arg::new("mount").value_name("DIR").required(true).help("Its folder, or its source")),
         )
         .subcommand(Command::new("status").about("Show this user's mounts").arg(json()))
+        .subcommand(crate::stats::command())
         .subcommand(crate::cred::command())
         .subcommand(crate::doctor::command())
         .subcommand(crate::fstab::command());
@@ -203,7 +200,7 @@ pub(crate) fn run() -> ExitCode {
             return if usage { USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
-    log_to_stderr(matches.get_count("verbose"), is_daemon(&matches));
+    log::to_stderr(matches.get_count("verbose"), is_daemon(&matches));
     report(dispatch(&matches), matches.subcommand_name() == Some("mount"))
 }
 
@@ -237,26 +234,12 @@ fn is_daemon(matches: &ArgMatches) -> bool {
         && matches.subcommand_matches("mount").is_some_and(|matches| matches.get_flag("daemon"))
 }
 
-/// `times`: each line says when.
-pub(crate) fn log_to_stderr(verbose: u8, times: bool) {
-    let default = match verbose {
-        0 => "warn",
-        1 => "info",
-        _ => "debug",
-    };
-    let filter = EnvFilter::try_from_env("SHAREFS_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false);
-    if times { log.init() } else { log.without_time().init() }
-}
-
 fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
     match matches.subcommand() {
         #[cfg(target_os = "linux")]
         Some(("mount", matches)) => crate::mount::run(matches),
+        #[cfg(target_os = "linux")]
+        Some(("exec", matches)) => Ok(crate::exec::run(matches)),
         #[cfg(target_os = "linux")]
         Some(("umount", matches)) => crate::mount::unmount(matches),
         #[cfg(target_os = "linux")]
@@ -264,9 +247,9 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode> {
             crate::status::run(matches.get_flag("json"), matches.get_count("verbose") > 0)
         }
         #[cfg(target_os = "linux")]
-        Some(("reload", matches)) => {
-            crate::mount::reload(matches.get_one::<PathBuf>("dir").expect("required"))
-        }
+        Some((name @ ("reload" | "flush" | "log"), matches)) => crate::control::run(name, matches),
+        #[cfg(target_os = "linux")]
+        Some(("stats", matches)) => crate::stats::run(matches),
         #[cfg(target_os = "linux")]
         Some(("list", matches)) => crate::list::run(matches.get_flag("json")),
         #[cfg(target_os = "linux")]

@@ -15,10 +15,20 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("umount", &["sharefs umount ~/share", "sharefs umount --all --lazy"]),
+    (
+        "exec",
+        &[
+            "sharefs exec --with-mount //server/share -- cp report.pdf {}/reports/",
+            "sharefs exec --with-mount //server/share --at /mnt/share -- make -C /mnt/share",
+        ],
+    ),
     ("list", &["sharefs list", "sharefs list --json"]),
     ("reload", &["sharefs reload ~/share"]),
+    ("flush", &["sharefs flush ~/share"]),
+    ("log", &["sharefs log ~/share debug", "sharefs log ~/share warn,fs_core=trace"]),
     ("forget", &["sharefs forget ~/share", "sharefs forget //server/share"]),
     ("status", &["sharefs status", "sharefs -v status", "sharefs status --json"]),
+    ("stats", &["sharefs stats", "sharefs stats ~/share --json", "sharefs stats --prometheus"]),
     ("doctor", &["sharefs doctor //server/share"]),
     (
         "cred",

@@ -4,15 +4,18 @@
 //! `mount.fuse.sharefs`, or as mount.fuse(8) calls a program for the type `fuse.sharefs`: with a source where a
 //! subcommand would stand. There may be neither HOME nor PATH.
 
+mod remount;
+mod user;
+
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::bring::Wanted;
-use crate::cli::{log_to_stderr, usage};
+use crate::cli::usage;
 use crate::credentials::Ask;
 use crate::mount::mount;
 use crate::options::RawOptions;
@@ -47,13 +50,20 @@ pub(crate) fn called() -> Option<Vec<OsString>> {
 
 /// Mounts as it is told.
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
-    let call = Call::parse(arguments).map_err(usage)?;
-    log_to_stderr(call.verbose, false);
+    let mut call = Call::parse(arguments).map_err(usage)?;
+    crate::log::to_stderr(call.verbose, false);
     let [source, dir] = &call.places[..] else {
-        return Err(usage(anyhow::anyhow!(
+        return Err(usage(anyhow!(
             "mount.sharefs is called by mount(8): mount.sharefs SOURCE DIR -o OPTIONS"
         )));
     };
+    if remount::is_asked(&call.lists) {
+        if !call.fake {
+            remount::remount(Path::new(dir), &call.lists)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let user = user::take(&mut call.lists);
     let source = Source::parse(source).map_err(usage)?;
     let mut options = RawOptions { sloppy: call.sloppy, ..RawOptions::default() };
     for list in &call.lists {
@@ -64,6 +74,15 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     }
     if call.fake {
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(user) = user {
+        if options.password.is_some() || options.second.is_some() {
+            return Err(usage(anyhow!(
+                "with setuid={user} the password belongs into a file: credentials=FILE"
+            )));
+        }
+        load_fuse();
+        return user::mount_as(&user, &call);
     }
     if rustix::process::geteuid().is_root() {
         // What root mounts is for the machine's users, as far as the modes go.

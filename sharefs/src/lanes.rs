@@ -10,6 +10,8 @@ pub(crate) const LANES: usize = 4;
 /// The share that is connected already and, for many jobs, further connections to it. A server that does not want
 /// more is served by those there are.
 pub(crate) async fn lanes(first: &Share, options: &ConnectOptions, jobs: usize) -> Vec<Share> {
+    // Each is one of several already.
+    let options = &options.clone().channels(1);
     let further = || async {
         let share = Client::connect(options).await?.share(first.name()).await?;
         share.in_manner(first.manner());

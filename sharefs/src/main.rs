@@ -10,11 +10,15 @@ mod cli;
 mod codes;
 mod connect;
 #[cfg(target_os = "linux")]
+mod control;
+#[cfg(target_os = "linux")]
 mod cred;
 mod credentials;
 #[cfg(target_os = "linux")]
 mod doctor;
 mod examples;
+#[cfg(target_os = "linux")]
+mod exec;
 mod files;
 #[cfg(target_os = "linux")]
 mod fstab;
@@ -24,6 +28,9 @@ mod helper;
 mod lanes;
 #[cfg(target_os = "linux")]
 mod list;
+// A mount, which alone changes its filter, is Linux's.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+mod log;
 #[cfg(target_os = "linux")]
 mod mount;
 mod options;
@@ -34,6 +41,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod remembered;
 mod remove;
+#[cfg(target_os = "linux")]
+mod serving;
 mod shares;
 mod show;
 mod signals;
@@ -41,6 +50,8 @@ mod snapshots;
 mod source;
 #[cfg(target_os = "linux")]
 mod startup;
+#[cfg(target_os = "linux")]
+mod stats;
 #[cfg(target_os = "linux")]
 mod status;
 #[cfg(target_os = "linux")]

@@ -19,19 +19,20 @@ use fs_core::{
     CacheMode, Cause, Filesystem, HowToConnect, Lasting, LineState, MountOptions, Patience, SmbDial,
     SmbOptions, Symlinks,
 };
-use fs_fuse::{FuseOptions, Mounted};
+use fs_fuse::FuseOptions;
 use serde::{Deserialize, Serialize};
 use smb_client::wire::Dialect;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::bring::{self, Wanted};
 use crate::cli::{MOUNT_FAILURE, options, text, usage};
 use crate::codes;
 use crate::connect::{Explain, connect_options, explain};
+use crate::control::Control;
 use crate::credentials::{Ask, Lookup};
 use crate::options::{MountFlags, RawOptions};
+use crate::serving::{Serving, told};
 use crate::show::{complaint, printable, tell};
 use crate::source::Source;
 use crate::status::{self, MountRecord, log_file, now, start_of};
@@ -64,6 +65,18 @@ struct Plan {
     seal: bool,
     sign: Option<bool>,
     flags: MountFlags,
+    /// For which command it is, if for one only.
+    #[serde(default)]
+    only_for: Option<OnlyFor>,
+}
+
+/// A mount for a command, which ends with the process that runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OnlyFor {
+    /// The process that runs the command.
+    pub(crate) process: i32,
+    /// Nobody else sees it.
+    pub(crate) private: bool,
 }
 
 impl Plan {
@@ -81,6 +94,7 @@ impl Plan {
             seal: options.seal,
             sign: options.sign,
             flags: options.mount,
+            only_for: None,
         }
     }
 
@@ -107,6 +121,15 @@ impl Plan {
             dialects: self.dialects.map(|(oldest, newest)| (dialect(oldest), dialect(newest))),
             ..RawOptions::default()
         }
+    }
+}
+
+impl OnlyFor {
+    /// Has this process told to end when that one has ended, however that was.
+    fn end_with(self) -> Result<()> {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+        let parent = rustix::process::getppid().map(rustix::process::Pid::as_raw_pid);
+        if parent == Some(self.process) { Ok(()) } else { bail!("whoever wanted this mount has ended") }
     }
 }
 
@@ -176,6 +199,15 @@ pub(crate) fn mount(
     if foreground { serve(&plan, true, tell_terminal) } else { start_daemon(&plan) }
 }
 
+/// Mounts for a command.
+pub(crate) fn mount_for(wanted: &Wanted, only_for: OnlyFor) -> Result<()> {
+    fs_fuse::check(&wanted.dir, &FuseOptions::default())?;
+    let lookup = wanted.find()?;
+    let dir = wanted.dir.canonicalize().with_context(|| format!("cannot use {}", wanted.dir.display()))?;
+    let plan = Plan::new(wanted.source.clone(), wanted.options.clone(), lookup, dir);
+    start_daemon(&Plan { only_for: Some(only_for), ..plan })
+}
+
 /// Starts the serving process and waits for its word.
 fn start_daemon(plan: &Plan) -> Result<()> {
     let log = log_file(&plan.dir)?;
@@ -229,6 +261,7 @@ fn daemon() -> ExitCode {
         let _ = out.write_all(word.as_bytes()).and_then(|()| out.flush());
     };
     let result = read_plan().and_then(|plan| {
+        plan.only_for.map_or(Ok(()), OnlyFor::end_with)?;
         serve(&plan, false, |note| {
             said(READY);
             said(note);
@@ -296,22 +329,26 @@ fn serve(plan: &Plan, foreground: bool, ready: impl FnOnce(&str) -> Result<()>) 
         let filesystem = Arc::new(Filesystem::new(remote.clone(), mount_options(&plan.flags)));
         let fuse_options = fuse_options(plan, &source);
         let signals = Signals::new(foreground)?;
+        let control = Control::bind()?;
         let mounted =
             fs_fuse::mount(filesystem.clone(), &plan.dir, &fuse_options, tokio::runtime::Handle::current())?;
         let mut record = record(plan, &source);
         (record.user, record.password_from) = (user.unwrap_or_else(|| "(nobody)".into()), origin.to_string());
+        record.control = Some(control.path().to_owned());
         let line = remote.state();
         let note = note(&mut record, &line.borrow(), &dial);
         record.save()?;
+        let serving = Arc::new(Serving::new(mounted, filesystem, remote, dial.clone(), record.clone()));
+        let watching = serving.clone();
+        let watcher = tokio::spawn(async move { watching.watch().await });
+        let control = control.serve(serving.clone());
+        let signals = tokio::spawn(unmount_on_signal(signals, serving.clone()));
         ready(&note)?;
-        let watcher = tokio::spawn(watch(line, record.clone(), dial.clone()));
-        let mounted = Arc::new(mounted);
-        let signals =
-            tokio::spawn(unmount_on_signal(signals, mounted.clone(), filesystem.clone(), remote.clone()));
-        let ended = mounted.ended().await;
+        let ended = serving.mounted.ended().await;
         signals.abort();
         watcher.abort();
         record.remove();
+        control.end().await;
         if let Some(last) = dial.last()
             && !matches!(tokio::time::timeout(LOGOFF_TIME, last.client().clone().logoff()).await, Ok(Ok(())))
         {
@@ -375,7 +412,10 @@ fn how_to_connect(plan: &Plan) -> Arc<HowToConnect> {
             if let Some(silence) = flags.dead_after {
                 connect = connect.dead_after(silence);
             }
-            connect.channels(flags.channels.unwrap_or(1))
+            match flags.channels {
+                Some(channels) => connect.channels(channels),
+                None => connect,
+            }
         };
         Ok(std::iter::once(found.credentials).chain(found.second).map(with).collect())
     })
@@ -449,51 +489,13 @@ fn record(plan: &Plan, source: &Source) -> MountRecord {
         encryption: UNKNOWN.into(),
         read_only: plan.flags.read_only || plan.flags.snapshot.is_some(),
         state: String::new(),
-    }
-}
-
-/// Puts into the record how the line is, and what was agreed on when it was up last.
-fn told(record: &mut MountRecord, line: &LineState, dial: &SmbDial) {
-    record.state = match line {
-        LineState::Up => "ok".into(),
-        LineState::Down { reason, refused: true, .. } => {
-            format!("failed: {reason}; programs wait, and it is tried again")
-        }
-        LineState::Down { reason, .. } => format!("reconnecting: {reason}; programs wait"),
-        _ => "unmounting".into(),
-    };
-    let Some(last) = dial.last() else { return };
-    let (info, encrypted) = (last.client().info(), last.share().is_encrypted());
-    let none = || "none".to_owned();
-    record.dialect = info.dialect.to_string();
-    record.encryption = info.cipher.filter(|_| encrypted).map_or_else(none, |cipher| cipher.to_string());
-    record.signing = match info.signing {
-        // What is encrypted is authenticated by the cipher.
-        Some(_) if encrypted => "by encryption".into(),
-        Some(signing) => signing.to_string(),
-        None => none(),
-    };
-}
-
-/// Says in the record how the connection is.
-async fn watch(mut line: watch::Receiver<LineState>, mut record: MountRecord, dial: Arc<SmbDial>) {
-    while line.changed().await.is_ok() {
-        told(&mut record, &line.borrow_and_update(), &dial);
-        // Detached, and another process has the folder now: the record is that one's.
-        let ours = MountRecord::load(&record.dir).is_some_and(|saved| saved.pid == record.pid);
-        if ours && let Err(error) = record.save() {
-            tracing::warn!("{error:#}");
-        }
+        private: plan.only_for.is_some_and(|only_for| only_for.private),
+        control: None,
     }
 }
 
 /// Unmounts when told to end; what programs still have open is detached, and finished with them.
-async fn unmount_on_signal(
-    mut signals: Signals,
-    mounted: Arc<Mounted>,
-    filesystem: Arc<Filesystem>,
-    remote: Arc<Lasting>,
-) {
+async fn unmount_on_signal(mut signals: Signals, serving: Arc<Serving>) {
     let mut times = 0;
     loop {
         tokio::select! {
@@ -507,19 +509,19 @@ async fn unmount_on_signal(
                 }
             }
             _ = signals.reload.recv() => {
-                remote.retry();
+                serving.remote.retry();
                 continue;
             }
         }
         times += 1;
         if times > 1 {
-            for path in filesystem.unsaved() {
+            for path in serving.filesystem.unsaved() {
                 tracing::error!(%path, "what was written to this file is not on the server, and is lost");
             }
             tracing::error!("told to end again: what programs wait for fails");
-            remote.give_up();
+            serving.remote.give_up();
         }
-        let mounted = mounted.clone();
+        let mounted = serving.mounted.clone();
         let unmounted = tokio::task::spawn_blocking(move || {
             mounted.unmount(false).or_else(|error| {
                 tracing::warn!("{error}; detaching");
@@ -576,18 +578,7 @@ pub(crate) fn unmount(matches: &ArgMatches) -> Result<ExitCode> {
     Ok(code)
 }
 
-/// `sharefs reload`
-pub(crate) fn reload(dir: &Path) -> Result<ExitCode> {
-    let dir = fs_fuse::resolve(dir)?;
-    let record = MountRecord::load(&dir).filter(MountRecord::is_alive);
-    let record = record.with_context(|| format!("{} is no mount of yours", dir.display()))?;
-    let process = rustix::process::Pid::from_raw(record.pid).context("a process has a number")?;
-    rustix::process::kill_process(process, rustix::process::Signal::USR1)
-        .context("cannot tell the serving process")?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn unmount_from(dir: &Path, lazy: bool) -> Result<()> {
+pub(crate) fn unmount_from(dir: &Path, lazy: bool) -> Result<()> {
     let dir = fs_fuse::resolve(dir)?;
     let record = MountRecord::load(&dir);
     fs_fuse::unmount(&dir, lazy)?;

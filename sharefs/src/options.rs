@@ -127,9 +127,13 @@ const SPECS: &[Spec] = &[
     mount("soft", None, "Programs get an error (ETIMEDOUT) when a server is away for longer than timeo"),
     mount("timeo", Some("SECONDS"), "How long they wait with soft [default: 60]"),
     mount("delay_connect", None, "Mount though the server is away: it is connected to when it is there"),
-    mount("max_channels", Some("NUMBER"), "Connections to the server for reading and writing [default: 1]"),
+    mount(
+        "max_channels",
+        Some("NUMBER"),
+        "Connections to the server for reading and writing [default: as the server advises]",
+    ),
     mount("multichannel", None, "The same as max_channels=4"),
-    mount("nomultichannel", None, "The same as max_channels=1 (default)"),
+    mount("nomultichannel", None, "The same as max_channels=1"),
     mount(
         "echo_interval",
         Some("SECONDS"),
@@ -373,7 +377,7 @@ impl RawOptions {
                 self.mount.channels = Some(channels);
             }
             "multichannel" => self.mount.channels = self.mount.channels.or(Some(4)),
-            "nomultichannel" => self.mount.channels = None,
+            "nomultichannel" => self.mount.channels = Some(1),
             "hard" | "nosoft" => self.mount.soft = false,
             "soft" => self.mount.soft = true,
             "delay_connect" => self.mount.delay_connect = true,

@@ -15,6 +15,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::codes;
+
 /// The type that the kernel shows for our mounts.
 const FUSE_TYPE: &str = "fuse.sharefs";
 const ROOTS_DIR: &str = "/run/sharefs";
@@ -41,6 +43,12 @@ pub(crate) struct MountRecord {
     pub(crate) read_only: bool,
     /// `ok`, or what is wrong.
     pub(crate) state: String,
+    /// It is in a namespace of its own, with the one command that sees it.
+    #[serde(default)]
+    pub(crate) private: bool,
+    /// Its control socket.
+    #[serde(default)]
+    pub(crate) control: Option<PathBuf>,
 }
 
 /// This user's folder for such files, made if missing: the same one for as long as this process lives.
@@ -189,6 +197,16 @@ impl MountRecord {
         alive.into_iter().chain(dead).next()
     }
 
+    /// The record of the mount that this user has on a folder, as it was named.
+    ///
+    /// # Errors
+    /// Where there is none, or its process has ended.
+    pub(crate) fn of_mount(named: &Path) -> Result<Self> {
+        let dir = fs_fuse::resolve(named)?;
+        let record = Self::load(&dir).filter(Self::is_alive);
+        record.ok_or_else(|| codes::NOT_MOUNTED.says(format!("{} is no mount of yours", dir.display())))
+    }
+
     fn read(path: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
@@ -268,6 +286,7 @@ pub(crate) fn all() -> Result<Vec<MountRecord>> {
         let latest = MountRecord::load(&record.dir).is_none_or(|latest| latest.pid == record.pid);
         match (alive, latest && mounted.contains_key(&record.dir)) {
             (true, true) => {}
+            (true, false) if record.private => {}
             (true, false) => record.state = "unmounting".into(),
             (false, true) => {
                 record.state =

@@ -61,8 +61,10 @@ pub struct ConnectOptions {
     pub dead_after: Duration,
     /// The largest payload of one request in bytes.
     pub max_io: u32,
-    /// How many connections the session may have, at least one; for reading and writing, where the server has it.
-    pub channels: u8,
+    /// How many connections the session may have, at least one; for reading and writing, where the server has it. `None`:
+    /// as many as the server's network interfaces make sensible, four at most and no more than this machine has cores; it
+    /// is asked once there is something to do for several.
+    pub channels: Option<u8>,
     /// Take the place of a connection that broke.
     pub resume: Option<Resume>,
 }
@@ -89,7 +91,7 @@ impl ConnectOptions {
             request_timeout: Duration::from_secs(120),
             dead_after: defaults.dead_after,
             max_io: defaults.max_io,
-            channels: 1,
+            channels: None,
             resume: None,
             host,
         }
@@ -185,9 +187,9 @@ impl ConnectOptions {
         Self { request_timeout, ..self }
     }
 
-    /// The same with as many connections to the server.
+    /// The same with as many connections to the server, whatever that advises.
     pub fn channels(self, channels: u8) -> Self {
-        Self { channels: channels.max(1), ..self }
+        Self { channels: Some(channels.max(1)), ..self }
     }
 
     /// The same, to take the place of a connection that broke: the server ends that one's session if it has it still,
@@ -294,6 +296,8 @@ pub(crate) struct ClientInner {
     pub(crate) host: String,
     pub(crate) request_timeout: Duration,
     pub(crate) means: Means,
+    /// The server has several connections for a session.
+    pub(crate) several: bool,
     info: SessionInfo,
     /// The server's clock, and when it was asked for.
     server_time: (FileTime, Instant),
@@ -405,9 +409,11 @@ impl Client {
             return Err(Error::Downgrade);
         }
         let resumed = options.resume.clone();
+        let several = channel::are_possible(negotiated.capabilities, negotiated.dialect) && !keyless;
+        let wanted = options.channels.is_none_or(|channels| channels > 1) && several;
         let inner = ClientInner {
             link,
-            channels: Channels::default(),
+            channels: Channels::new(wanted && options.channels.is_none()),
             channel_sequence: resumed.map(|before| before.channel_sequence).unwrap_or_default(),
             peer,
             client_guid,
@@ -422,10 +428,10 @@ impl Client {
                 durability: Durability::of(&negotiated),
             },
             lease_keys: (keys, AtomicU64::new(1)),
+            several,
         };
-        let several = channel::are_possible(negotiated.capabilities, negotiated.dialect);
         let inner = Arc::new(inner);
-        if options.channels > 1 && several && !keyless {
+        if wanted {
             tokio::spawn(channel::keep(Arc::downgrade(&inner), options.clone(), crypto));
         }
         Ok(Self { inner })

@@ -86,6 +86,7 @@ mod durable;
 mod error;
 mod extents;
 mod file;
+mod interfaces;
 mod ioctl;
 mod lease;
 mod link;
@@ -101,6 +102,7 @@ mod query;
 mod reparse;
 mod resolve;
 
+mod routes;
 mod share;
 mod shares;
 mod snapshots;
@@ -133,6 +135,7 @@ pub use smb_proto::auth::{Credentials, Secret};
 pub use smb_proto::conn::{ConnectionError, Negotiated, PeerIncompatible, PeerMisbehaved, SessionError};
 pub use smb_proto::crypto::{Cipher, SigningAlgorithm};
 pub use smb_proto::fscc::{ExtendedAttribute, FileAttributes, FileTime, reparse_tag};
+pub use smb_proto::fsctl::{InterfaceCapability, NetworkInterface};
 pub use smb_proto::rpc::{ServerInfo, ShareInfo, ShareKind};
 pub use smb_proto::security;
 pub use smb_proto::wire::{

@@ -29,17 +29,25 @@ pub(crate) async fn connect(
         error: Arc::new(std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address")),
     };
     for address in addresses {
-        match timeout(patience, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) => {
-                // Requests are written whole; waiting for more would only delay them.
-                if let Err(error) = socket.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY");
-                }
-                return Ok(socket);
-            }
-            Ok(Err(error)) => last = Error::Connect { address: address.to_string(), error: Arc::new(error) },
-            Err(_) => last = Error::ConnectTimeout { address: address.to_string(), after: patience },
+        match connect_to(address, patience).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// Connects to one address.
+pub(crate) async fn connect_to(address: SocketAddr, patience: Duration) -> Result<TcpStream> {
+    match timeout(patience, TcpStream::connect(address)).await {
+        Ok(Ok(socket)) => {
+            // Requests are written whole; waiting for more would only delay them.
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY");
+            }
+            Ok(socket)
+        }
+        Ok(Err(error)) => Err(Error::Connect { address: address.to_string(), error: Arc::new(error) }),
+        Err(_) => Err(Error::ConnectTimeout { address: address.to_string(), after: patience }),
+    }
 }

@@ -80,7 +80,7 @@ impl ShareInner {
     /// told, if it is not the first.
     pub(crate) fn begin(&self, request: Request) -> (Result<Waiter>, Option<Arc<Link>>) {
         let chain = self.client.chain(self.tree_id, vec![request]);
-        let channel = self.client.channels.idlest(&self.client.link);
+        let channel = self.client.channels.for_work(&self.client.link);
         let link = channel.as_deref().unwrap_or(&self.client.link);
         (link.begin(chain).map_err(Error::from), channel)
     }

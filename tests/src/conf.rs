@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
@@ -20,7 +19,7 @@ pub(crate) fn owner() -> (u32, u32) {
 }
 
 /// Directories, users and smb.conf.
-pub(crate) fn write(root: &Path, builder: &SambaBuilder, address: SocketAddr) {
+pub(crate) fn write(root: &Path, builder: &SambaBuilder, port: u16, interfaces: &str) {
     let (uid, gid) = owner();
     for name in ["private", "lock", "state", "cache", "run", "ncalrpc", "log", "share"] {
         let path = root.join(name);
@@ -45,19 +44,18 @@ pub(crate) fn write(root: &Path, builder: &SambaBuilder, address: SocketAddr) {
     let group = format!("{user}:x:{gid}:\nother:x:{other}:\nroot:x:0:\n");
     fs::write(root.join("passwd"), passwd).expect("the server's passwd");
     fs::write(root.join("group"), group).expect("the server's group");
-    fs::write(root.join("smb.conf"), smb_conf(root, builder, address)).expect("smb.conf");
+    fs::write(root.join("smb.conf"), smb_conf(root, builder, port, interfaces)).expect("smb.conf");
 }
 
-fn smb_conf(root: &Path, builder: &SambaBuilder, address: SocketAddr) -> String {
-    let (root, port, address) = (root.display(), address.port(), address.ip());
+fn smb_conf(root: &Path, builder: &SambaBuilder, port: u16, interfaces: &str) -> String {
+    let root = root.display();
     let mut conf = format!(
         "[global]
   server role = standalone server
   workgroup = {workgroup}
   netbios name = SHAREFSTEST
   smb ports = {port}
-  # Without the mask smbd panics where the address is not configured on an interface.
-  interfaces = {address}/8
+  interfaces = {interfaces}
   bind interfaces only = yes
   disable netbios = yes
   private dir = {root}/private

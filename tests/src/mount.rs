@@ -175,6 +175,15 @@ impl Mount {
         self.sharefs(["mount".as_ref(), self.source.as_ref(), point, "-o".as_ref(), options.as_ref()])
     }
 
+    /// What the serving process has said so far.
+    pub fn log(&self) -> String {
+        let folder =
+            fs::read_dir(self.home.path().join("sharefs")).expect("the user's folder for such files");
+        let paths = folder.map(|entry| entry.expect("an entry").path());
+        let logs = paths.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        logs.map(|path| fs::read_to_string(path).expect("text")).collect()
+    }
+
     /// Brings a program of this machine to where the user can run it, which need not be so where it was found.
     pub fn bring(&self, program: &Path) -> PathBuf {
         let here = self.home.path().join(program.file_name().expect("a program's path has a name"));

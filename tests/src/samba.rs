@@ -30,6 +30,8 @@ pub struct SambaBuilder {
     pub(crate) workgroup: String,
     pub(crate) global: Vec<(String, String)>,
     pub(crate) share: Vec<(String, String)>,
+    /// What smb.conf says of each of its interfaces.
+    interfaces: Vec<String>,
     /// Size of the disk that the shares are on, in MiB; nothing is the machine's own.
     disk: Option<u32>,
 }
@@ -129,12 +131,27 @@ impl SambaBuilder {
             .global("restrict anonymous", 2)
     }
 
+    /// As many interfaces, each with an address of its own and what smb.conf can say of one: `speed=1000,capability=RSS`.
+    pub fn interfaces(mut self, interfaces: &[&str]) -> Self {
+        self.interfaces = interfaces.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Starts the server and waits until it listens.
     pub fn start(self) -> Samba {
         let root = tempfile::Builder::new().prefix("sharefs-smbd-").tempdir().expect("a temporary directory");
         let address = free_address();
-        conf::write(root.path(), &self, address);
-        let mut samba = Samba { root, builder: self, address, group: None };
+        let others = self.interfaces.iter().skip(1).map(|_| free_address().ip());
+        let addresses: Vec<_> = std::iter::once(address.ip()).chain(others).collect();
+        let list: String = std::iter::zip(&addresses, &self.interfaces)
+            // Without the mask smbd panics where the address is not configured on an interface.
+            .map(|(address, options)| match options.as_str() {
+                "" => format!(" {address}/8"),
+                options => format!(" \"{address}/8;{options}\""),
+            })
+            .collect();
+        conf::write(root.path(), &self, address.port(), list.trim());
+        let mut samba = Samba { root, builder: self, address, addresses, group: None };
         if let Some(size) = samba.builder.disk {
             samba.mount_disk(size);
         }
@@ -163,6 +180,7 @@ pub struct Samba {
     root: TempDir,
     builder: SambaBuilder,
     address: SocketAddr,
+    addresses: Vec<IpAddr>,
 }
 
 impl Samba {
@@ -175,6 +193,7 @@ impl Samba {
             workgroup: "LAB".into(),
             global: Vec::new(),
             share: Vec::new(),
+            interfaces: vec![String::new()],
             disk: None,
         }
     }
@@ -187,6 +206,11 @@ impl Samba {
     /// The server's address; no other server has it.
     pub const fn address(&self) -> IpAddr {
         self.address.ip()
+    }
+
+    /// The address of each interface.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
     }
 
     /// The server's port.

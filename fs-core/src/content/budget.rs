@@ -54,7 +54,6 @@ impl Budget {
     }
 
     /// What all files hold.
-    #[cfg(test)]
     pub(crate) fn held(&self) -> Held {
         Held { clean: self.clean.load(Ordering::Relaxed), dirty: self.dirty.load(Ordering::Relaxed) }
     }

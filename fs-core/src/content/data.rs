@@ -8,19 +8,14 @@ use futures::{StreamExt, stream};
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileTime;
 
-use super::extents::Outgoing;
-use super::opens::{Backing, handle_gone};
+use super::behind::PIECE;
+use super::opens::Backing;
 use super::pattern::Pattern;
 use super::{Content, Fetch, State, Told, Touched};
 use crate::error::{FsError, FsResult, errno};
-use crate::remote::RemoteError;
 
-/// The least that a file's end may be sent in, unless there is no more: requests of this size are worth their cost.
-const PIECE: usize = 1 << 20;
 /// Requests under way at once for one read larger than the server's limit.
 const READS_AT_ONCE: usize = 8;
-/// Writes under way at once for one file.
-const WRITES_AT_ONCE: usize = 8;
 /// Reads ahead under way at once for one file.
 const FETCHES_AT_ONCE: usize = 16;
 /// How often a read is begun anew because others write where it reads.
@@ -49,7 +44,7 @@ impl Content {
         len: u32,
     ) -> Option<Bytes> {
         let mut state = self.state();
-        if !self.caching_of(&state).read {
+        if !self.caching_of(&state).read || !self.has_its_locks(&state) {
             return None;
         }
         let size = state.size?;
@@ -70,6 +65,7 @@ impl Content {
         offset: u64,
         len: u32,
     ) -> FsResult<Bytes> {
+        self.have_its_locks().await?;
         for _ in 0..ATTEMPTS {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -296,7 +292,7 @@ impl Content {
         let _shared = self.ordering.try_read().ok()?;
         let len = bytes.len() as u64;
         let mut state = self.state();
-        let fails = state.failures.is_news(told);
+        let fails = state.failures.is_news(told) || !self.has_its_locks(&state);
         if !self.caching_of(&state).write || fails || !self.common.budget.admits(len) {
             return None;
         }
@@ -343,6 +339,7 @@ impl Content {
         if offset.is_some_and(|at| at.checked_add(len.into()).is_none_or(|end| end > MAX_SIZE)) {
             return Err(FsError::local(errno::EFBIG, "past the largest size a file can have"));
         }
+        self.have_its_locks().await?;
         let mut unlucky = 0;
         while !through && self.caching().write && unlucky < ATTEMPTS {
             let freed = self.common.budget.freed.notified();
@@ -417,63 +414,6 @@ impl Content {
             *size = (*size).max(end);
         }
         Ok((end, written))
-    }
-
-    /// The largest request.
-    fn piece(&self) -> usize {
-        (self.common.remote.limits().max_write.max(1) as usize).min(PIECE)
-    }
-
-    /// Sends what is ready: whole pieces, or all.
-    fn pump(self: &Arc<Self>, state: &mut State, all: bool) {
-        let piece = self.piece();
-        while state.extents.under_way() < WRITES_AT_ONCE {
-            let Some(outgoing) = state.extents.take(piece, all) else { return };
-            let content = self.clone();
-            tokio::spawn(async move { content.send(outgoing).await });
-        }
-    }
-
-    /// Sends all that is dirty, without waiting.
-    pub(crate) fn push_all(self: &Arc<Self>) {
-        let mut state = self.state();
-        self.pump(&mut state, true);
-    }
-
-    async fn send(self: Arc<Self>, outgoing: Outgoing) {
-        let sending = Sending { content: &self, outgoing: Some(outgoing) };
-        let result = sending.write().await;
-        sending.answered(result);
-    }
-
-    async fn write_later(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(self.common.flush_after).await;
-            let mut state = self.state();
-            self.pump(&mut state, true);
-            if state.extents.unsent() == 0 {
-                state.timer = false;
-                return;
-            }
-        }
-    }
-
-    /// Waits until all that was written is on the server, or refused by it: then [`Self::take_error`] has the reason.
-    pub(crate) async fn drain(self: &Arc<Self>) {
-        let _draining = Draining::begin(self);
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            {
-                let mut state = self.state();
-                self.pump(&mut state, true);
-                if state.extents.held().dirty == 0 && state.extents.under_way() == 0 {
-                    return;
-                }
-            }
-            changed.await;
-        }
     }
 
     /// Before the size is changed to `size` on the server: what lies behind it is forgotten, the rest is written. The
@@ -570,85 +510,6 @@ impl Drop for Fetching<'_> {
         }
         drop(state);
         self.content.changed.notify_waiters();
-    }
-}
-
-/// One write under way. Dropped without an answer, as by a panic, it counts as refused.
-struct Sending<'a> {
-    content: &'a Arc<Content>,
-    outgoing: Option<Outgoing>,
-}
-
-impl Sending<'_> {
-    /// Through any open that may write.
-    async fn write(&self) -> FsResult<()> {
-        let Some(Outgoing { offset, data, .. }) = &self.outgoing else { return Ok(()) };
-        for backing in self.content.backings(true) {
-            let closed = backing.closed.read().await;
-            if *closed {
-                continue;
-            }
-            let answer = self.content.common.remote.write(backing.handle, *offset, data.clone()).await;
-            if !handle_gone(&answer) {
-                return Ok(answer?);
-            }
-        }
-        Err(FsError::from(RemoteError::Status(NtStatus::FILE_CLOSED)))
-    }
-
-    fn answered(mut self, result: FsResult<()>) {
-        if let Some(outgoing) = self.outgoing.take() {
-            self.settle(&outgoing, result);
-        }
-    }
-
-    fn settle(&self, outgoing: &Outgoing, result: FsResult<()>) {
-        let content = self.content;
-        let kept = {
-            let mut state = content.state();
-            let clean = state.extents.answered(outgoing.ticket, result.is_ok());
-            if let Err(error) = result {
-                let len = outgoing.data.len();
-                tracing::error!(ino = content.ino.0, offset = outgoing.offset, len, %error, "written data is lost");
-                state.failures.add(error);
-            }
-            content.account(&mut state);
-            let all = state.draining > 0 || content.common.budget.is_short();
-            content.pump(&mut state, all);
-            if content.caching_of(&state).read {
-                clean
-            } else {
-                state.extents.drop_clean();
-                content.account(&mut state);
-                Vec::new()
-            }
-        };
-        content.changed.notify_waiters();
-        content.common.budget.keep(content, &kept);
-    }
-}
-
-impl Drop for Sending<'_> {
-    fn drop(&mut self) {
-        if let Some(outgoing) = self.outgoing.take() {
-            self.settle(&outgoing, Err(FsError::local(errno::EIO, "a write was given up")));
-        }
-    }
-}
-
-/// Somebody waits for all to be written.
-struct Draining<'a>(&'a Content);
-
-impl<'a> Draining<'a> {
-    fn begin(content: &'a Content) -> Self {
-        content.state().draining += 1;
-        Self(content)
-    }
-}
-
-impl Drop for Draining<'_> {
-    fn drop(&mut self) {
-        self.0.state().draining -= 1;
     }
 }
 

@@ -18,9 +18,12 @@ pub(crate) struct Failures {
 pub(crate) struct Told(AtomicU64);
 
 impl Failures {
-    pub(super) fn add(&mut self, error: FsError) {
+    /// Whether it is the first since somebody was told.
+    pub(super) fn add(&mut self, error: FsError) -> bool {
+        let is_first = self.count == self.told;
         self.count += 1;
         self.last = Some(error);
+        is_first
     }
 
     /// For a new open: it is told of what nobody else was.

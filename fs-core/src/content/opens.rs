@@ -64,12 +64,13 @@ impl Opens {
         self.0.iter().any(|open| open.backing.access.write)
     }
 
-    fn suitable(&mut self, access: Access, write_through: bool) -> Option<&mut Open> {
+    fn suitable(&mut self, access: Access, write_through: bool, remote: &dyn Remote) -> Option<&mut Open> {
         self.0.iter_mut().find(|open| {
             let has = open.backing.access;
             (has.read || !access.read)
                 && (has.write || !access.write)
                 && open.backing.write_through == write_through
+                && remote.is_sound(open.backing.handle)
         })
     }
 
@@ -101,8 +102,10 @@ impl Content {
         if let Some(backing) = self.reuse(how) {
             return Ok(Served { backing, unchanged: true, opened: None });
         }
+        self.wait_for_losses().await;
         // The size in the answer is taken for the file's: no change of ours may come between.
         let _alone = self.ordering.write().await;
+        let unsent = self.is_dirty();
         self.state().lease.asks();
         let asking = Asking { content: self, done: false };
         let want = if leases { self.common.mode.wants() } else { Caching::NONE };
@@ -112,11 +115,15 @@ impl Content {
         // Who did not ask was not told what else is held.
         let granted = opened.as_ref().ok().filter(|_| leased).map(|(opened, _)| opened.granted);
         asking.answered(granted);
-        let (opened, data) = opened?;
+        let (mut opened, mut data) = opened?;
+        let mut is_fresh = !unsent;
+        if unsent && self.see_after_writing(&mut opened).await? {
+            (data, is_fresh) = (None, true);
+        }
         if early > 0 {
             self.common.reads_early.store(opened.granted.caching.read, Ordering::Relaxed);
         }
-        let (backing, unchanged) = self.adopt(&opened, how, leased, data);
+        let (backing, unchanged) = self.adopt(&opened, how, leased, is_fresh, data);
         Ok(Served { backing, unchanged, opened: Some(opened) })
     }
 
@@ -127,6 +134,7 @@ impl Content {
         opened: Opened,
         how: &OpenHow,
         key: Option<LeaseKey>,
+        is_fresh: bool,
     ) -> Served {
         let ours = key == Some(self.key());
         if ours {
@@ -134,8 +142,29 @@ impl Content {
             state.lease.asks();
             state.lease.answered(Some(opened.granted));
         }
-        let (backing, unchanged) = self.adopt(&opened, how, ours, None);
+        let (backing, unchanged) = self.adopt(&opened, how, ours, is_fresh, None);
         Served { backing, unchanged, opened: Some(opened) }
+    }
+
+    /// What an open says of the file is from before what was kept is written, unless that is kept still: asks anew, after
+    /// it is written. Whether it did. The caller holds `ordering` alone.
+    ///
+    /// # Errors
+    /// What the server says; then the open is closed.
+    pub(crate) async fn see_after_writing(self: &Arc<Self>, opened: &mut Opened) -> RemoteResult<bool> {
+        if self.state().size.is_some() {
+            return Ok(false);
+        }
+        self.drain().await;
+        match self.common.remote.attr(opened.handle).await {
+            Ok(attr) => opened.attr = attr,
+            Err(error) => {
+                let _ = self.common.remote.close(opened.handle).await;
+                self.closed(None);
+                return Err(error);
+            }
+        }
+        Ok(true)
     }
 
     /// How much of a file of `size` bytes to read with its open.
@@ -153,7 +182,7 @@ impl Content {
         if !caching.handle || !caching.read {
             return None;
         }
-        let open = state.opens.suitable(how.access, how.write_through)?;
+        let open = state.opens.suitable(how.access, how.write_through, &*self.common.remote)?;
         open.users += 1;
         open.idle_since = None;
         Some(open.backing.clone())
@@ -164,6 +193,7 @@ impl Content {
         opened: &Opened,
         how: &OpenHow,
         ours: bool,
+        is_fresh: bool,
         data: Option<Bytes>,
     ) -> (Arc<Backing>, bool) {
         let backing = Arc::new(Backing {
@@ -182,10 +212,12 @@ impl Content {
         if !unchanged {
             self.forget_clean(&mut state);
         }
-        if !held && self.caching_of(&state).read {
+        // Else what was kept at the question is gone at the answer, which does not tell of it.
+        if !held && is_fresh && self.caching_of(&state).read {
             state.size = Some(opened.attr.size);
             state.known = Some(now);
             state.was_leased = true;
+            state.leased += 1;
             // Whatever changes the file has waited for this answer, or breaks the lease.
             if let Some(mut data) = data {
                 data.truncate(usize::try_from(opened.attr.size).unwrap_or(usize::MAX));
@@ -217,7 +249,7 @@ impl Content {
             if open.users > 0 {
                 return Ok(None);
             }
-            if stays && open.ours {
+            if stays && open.ours && self.common.remote.is_sound(backing.handle) {
                 open.idle_since = Some(Instant::now());
                 return Ok(None);
             }
@@ -298,15 +330,38 @@ impl Content {
         (state.known, state.size) = (None, None);
     }
 
-    /// Forgets what was read, if no lease protects it.
-    pub(crate) fn forget_unleased(&self) -> bool {
+    /// Forgets what was read, and asks for the size, unless nobody else has had the file open since others forgot what
+    /// they keep: `None`, or what to tell [`Self::forgotten`] when they have again. Who has read under a lease is told of a
+    /// write without anybody waiting for it: whoever asks after that may be answered earlier.
+    pub(crate) async fn forget_shared(self: &Arc<Self>, backing: &Backing) -> Option<u64> {
+        let _alone = self.ordering.write().await;
+        let leased = {
+            let mut state = self.state();
+            let writes = state.lease.caching().write;
+            if writes && state.clean_since == state.leased {
+                return None;
+            }
+            self.forget_clean(&mut state);
+            state.known = None;
+            if writes || !self.caching_of(&state).read {
+                return Some(state.leased);
+            }
+            state.leased
+        };
+        self.drain().await;
+        let attr = self.common.remote.attr(backing.handle).await;
         let mut state = self.state();
-        if state.lease.caching().read {
-            return false;
+        // Without an answer each read is the server's.
+        state.size = state.size.and_then(|_| attr.as_ref().ok().map(|attr| attr.size));
+        if let Err(error) = attr {
+            tracing::debug!(ino = self.ino.0, %error, "a locked file could not be looked at");
         }
-        self.forget_clean(&mut state);
-        state.known = None;
-        true
+        Some(leased)
+    }
+
+    /// Others have forgotten what they kept.
+    pub(crate) fn forgotten(&self, leased: u64) {
+        self.state().clean_since = leased;
     }
 
     /// Whether opens are kept that nobody uses.
@@ -352,6 +407,10 @@ impl Content {
         let state = self.state();
         let suitable = state.opens.0.iter().filter(|open| !writing || open.backing.access.write);
         let mut backings: Vec<_> = suitable.map(|open| open.backing.clone()).collect();
+        if self.caching_of(&state).write {
+            // One that has lost its lock has nothing of what is kept under the lease that another open has had since.
+            backings.sort_by_cached_key(|backing| !self.common.remote.is_sound(backing.handle));
+        }
         if let Some(route) = &state.route {
             backings.sort_by_key(|backing| !Arc::ptr_eq(backing, route));
         }
@@ -401,11 +460,6 @@ impl Content {
         }
     }
 
-    /// What comes next of the lease is counted anew: the connection is another one.
-    pub(crate) fn forget_epoch(&self) {
-        self.state().lease.forget_epoch();
-    }
-
     /// The server has been asked for the attributes, by somebody who cannot tell others what they show: if that is a change
     /// by somebody else, the next open tells, or [`Self::compare`].
     pub(crate) fn noticed(&self, attr: &RemoteAttr) {
@@ -436,7 +490,8 @@ impl Content {
     /// An open of a file that others may have from before, and that no lease protects any more.
     pub(crate) fn exposed(&self) -> Option<Arc<Backing>> {
         let state = self.state();
-        let open = state.opens.0.iter().find(|open| open.users > 0)?;
+        let mut used = state.opens.0.iter().filter(|open| open.users > 0);
+        let open = used.find(|open| self.common.remote.is_sound(open.backing.handle))?;
         (state.was_leased && !self.caching_of(&state).read).then(|| open.backing.clone())
     }
 
@@ -455,7 +510,7 @@ impl Content {
         let change = SetAttr { written: Some(touched.at), ..SetAttr::default() };
         for backing in self.backings(true) {
             let closed = backing.closed.read().await;
-            if *closed {
+            if *closed || !self.common.remote.is_sound(backing.handle) {
                 continue;
             }
             self.common.remote.set_attr_handle(backing.handle, &change).await?;

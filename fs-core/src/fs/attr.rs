@@ -300,12 +300,13 @@ impl Filesystem {
         Ok(self.remote.set_attr(self.at(&path), request).await?)
     }
 
-    /// The server's opens of an inode, first that of a handle if the caller has one.
+    /// The server's opens of an inode, first that of a handle if the caller has one. What others have lost is not the
+    /// caller's loss.
     pub(super) fn backings(&self, ino: Ino, fh: Option<Fh>, writing: bool) -> Vec<Arc<Backing>> {
         let own = fh.and_then(|fh| self.files.get(fh).ok()).filter(|file| file.ino == ino);
         let own = own.map(|file| file.backing.clone()).filter(|backing| backing.access.write || !writing);
         let all = self.inodes().content_of(ino).map(|content| content.backings(writing)).unwrap_or_default();
-        own.into_iter().chain(all).collect()
+        own.into_iter().chain(all.into_iter().filter(|open| self.remote.is_sound(open.handle))).collect()
     }
 
     /// The attributes to set for permission bits; `None` if they already say it.

@@ -106,11 +106,18 @@ impl Filesystem {
         let before = known.and_then(|ino| self.inodes().content_of(ino));
         // As in an open by inode.
         let alone = match &before {
-            Some(content) => Some(content.ordering.write().await),
+            Some(content) => {
+                content.wait_for_losses().await;
+                Some((content.ordering.write().await, content.is_dirty()))
+            }
             None => None,
         };
         let (opened, leased) = ask(&*self.remote, &path, &asked_how, 0).await;
-        let (opened, _) = opened.map_err(name_taken)?;
+        let (mut opened, _) = opened.map_err(name_taken)?;
+        let is_fresh = match (&before, &alone) {
+            (Some(content), Some((_, true))) => content.see_after_writing(&mut opened).await?,
+            _ => true,
+        };
         let entered = self.enter_as(new, parent, name, opened.attr, asked).and_then(|entry| {
             let mut inodes = self.inodes();
             let content = inodes.content(entry.attr.ino, &self.common)?;
@@ -134,7 +141,7 @@ impl Filesystem {
         self.overtake(parent, name);
         let ino = entry.attr.ino;
         let count = OpenCount { fs: self, ino };
-        let served = content.adopt_opened(opened, &how, Some(key).filter(|_| leased));
+        let served = content.adopt_opened(opened, &how, Some(key).filter(|_| leased), is_fresh);
         drop(alone);
         if let Some(broken) = creating.broken() {
             self.break_lease(&content, key, broken).await;
@@ -164,7 +171,9 @@ impl Filesystem {
         if !file.access.read || file.through {
             return None;
         }
-        file.content.read_held(&file.pattern, &file.backing, offset, len)
+        let data = file.content.read_held(&file.pattern, &file.backing, offset, len)?;
+        self.counts.read(data.len());
+        Some(data)
     }
 
     /// Read. Shorter than asked only at the end of the file.
@@ -176,7 +185,9 @@ impl Filesystem {
         if !file.access.read {
             return Err(FsError::local(errno::EBADF, "not open for reading"));
         }
-        file.content.read(&file.pattern, &file.backing, offset, len).await
+        let data = file.content.read(&file.pattern, &file.backing, offset, len).await?;
+        self.counts.read(data.len());
+        Ok(data)
     }
 
     /// Take a write into memory, where the lease allows it and there is room; `None` otherwise: then
@@ -191,6 +202,7 @@ impl Filesystem {
         if first {
             self.note_written(file.ino, end);
         }
+        self.counts.written(len);
         Some(len)
     }
 
@@ -218,7 +230,8 @@ impl Filesystem {
                 file.content.keep_error(error);
             }
         }
-        if let Ok((end, _)) = result {
+        if let Ok((end, written)) = result {
+            self.counts.written(written);
             self.note_written(file.ino, end);
         } else {
             // Even a write that failed may have changed the file.

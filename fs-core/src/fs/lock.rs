@@ -17,6 +17,7 @@ use smb_proto::NtStatus;
 use tokio::sync::Notify;
 
 use super::Filesystem;
+use super::serve::outside;
 use crate::content::{Backing, Content};
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::{Fh, OpenFile};
@@ -465,20 +466,19 @@ impl Filesystem {
         }
     }
 
-    /// A lock was taken: what no lease protects is to be asked for again, here and by the kernel.
+    /// A lock was taken: what others may have changed is to be asked for again, here and by the kernel.
     async fn renew(&self, file: &OpenFile, fh: Fh) {
-        if !file.content.forget_unleased() {
-            return;
-        }
+        let Some(leased) = file.content.forget_shared(&file.backing).await else { return };
         self.inodes().expire(file.ino);
         if let Err(error) = self.getattr(file.ino, Some(fh)).await {
             tracing::debug!(%error, "a locked file could not be looked at");
         }
         if let Some(kernel) = self.kernel.get().cloned() {
             let ino = file.ino;
-            let forget = tokio::task::spawn_blocking(move || kernel.forget_data(ino));
-            if tokio::time::timeout(KERNEL_PATIENCE, forget).await.is_err() {
-                tracing::warn!(ino = ino.0, "the kernel does not let go of a file that was locked");
+            let forget = outside(move || kernel.forget_data(ino));
+            match tokio::time::timeout(KERNEL_PATIENCE, forget).await {
+                Ok(_) => file.content.forgotten(leased),
+                Err(_) => tracing::warn!(ino = ino.0, "the kernel does not let go of a file that was locked"),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What happens without a request: leases are taken back, opens that nobody uses are closed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,8 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Filesystem, Kernel};
-use crate::content::{Content, idle_before};
+use crate::content::{Content, Losing, idle_before};
+use crate::error::FsError;
 use crate::inode::Ino;
+use crate::name::RemotePath;
 use crate::remote::{Caching, LeaseAsk, LeaseKey, RemoteEvent, RemoteHandle};
 
 /// How often opens that nobody uses are looked for.
@@ -61,9 +64,22 @@ impl Filesystem {
     /// for from now on.
     pub async fn serve(self: Arc<Self>, kernel: Arc<dyn Kernel>) {
         let kernel = self.kernel.get_or_init(|| kernel).clone();
+        let fs = Arc::downgrade(&self);
+        let hear_of_loss = move |ino, error: &FsError| {
+            if let Some(fs) = fs.upgrade() {
+                fs.log_loss(ino, error);
+            }
+        };
+        let _ = self.common.losses.set(Box::new(hear_of_loss));
         let Some(events) = self.remote.events() else { return self.tidy(&kernel).await };
         self.served.store(true, Ordering::Release);
         tokio::join!(self.clone().hear(events, kernel.clone()), self.tidy(&kernel));
+    }
+
+    fn log_loss(&self, ino: Ino, error: &FsError) {
+        let path = self.inodes().path(ino).unwrap_or_else(|_| RemotePath::root());
+        let advice = error.advice().unwrap_or("see what is wrong there");
+        tracing::error!("what was written to {path} is lost, and its programs are told: {error}: {advice}");
     }
 
     async fn hear(
@@ -72,13 +88,15 @@ impl Filesystem {
         kernel: Arc<dyn Kernel>,
     ) {
         while let Some(event) = events.recv().await {
+            let mut losing = None;
             let (key, broken) = match event {
                 RemoteEvent::LeaseBreak { key, to, epoch, acknowledge } => {
                     (key, Break { to, epoch, acknowledge })
                 }
                 RemoteEvent::LeaseLost { key } => {
                     if let Some(content) = self.inodes().content_of(Ino(key.0)) {
-                        content.forget_epoch();
+                        content.lost_lease();
+                        losing = Some(content.losing());
                     }
                     (key, Break { to: Caching::NONE, epoch: None, acknowledge: false })
                 }
@@ -103,7 +121,7 @@ impl Filesystem {
             let lost = content.and_then(|content| content.let_go(broken.to, broken.epoch));
             let (fs, kernel) = (self.clone(), kernel.clone());
             // Each for itself: one file's slow server must not keep another's from being told.
-            tokio::spawn(async move { fs.lease_broken(key, broken, lost, kernel).await });
+            tokio::spawn(async move { fs.lease_broken(key, broken, lost, losing, kernel).await });
         }
         self.served.store(false, Ordering::Release);
     }
@@ -114,6 +132,7 @@ impl Filesystem {
         key: LeaseKey,
         broken: Break,
         lost: Option<Caching>,
+        losing: Option<Losing>,
         kernel: Arc<dyn Kernel>,
     ) {
         if let Some(handle) = self.listings.broken(Ino(key.0), broken.to, broken.epoch) {
@@ -145,6 +164,7 @@ impl Filesystem {
                 );
             }
         }
+        drop(losing);
         if let Some(lost) = lost {
             content.close_given_up(lost).await;
         }
@@ -169,8 +189,11 @@ impl Filesystem {
         let Some(kernel) = self.kernel.get().cloned() else { return };
         drop(outside(move || {
             kernel.forget_attributes(directory);
-            for (name, ino) in children {
-                kernel.forget_attributes(ino);
+            for (name, ino, told) in children {
+                // One that asks for them at this moment takes no answer from before, and makes do with what it had.
+                if told {
+                    kernel.forget_attributes(ino);
+                }
                 kernel.forget_name(directory, &name);
             }
         }));
@@ -305,9 +328,7 @@ impl Filesystem {
         self.locked_creating().remove(&key).flatten()
     }
 
-    fn locked_creating(
-        &self,
-    ) -> std::sync::MutexGuard<'_, std::collections::HashMap<LeaseKey, Option<Break>>> {
+    fn locked_creating(&self) -> std::sync::MutexGuard<'_, HashMap<LeaseKey, Option<Break>>> {
         self.creating.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -115,16 +115,27 @@ impl Inodes {
     }
 
     /// A directory's lease is no longer held: what is in it, and it itself, is to be asked for. The names and inodes of
-    /// what is in it; `None` if it was not held before.
-    pub(crate) fn unleased(&mut self, directory: Ino) -> Option<Vec<(Box<str>, Ino)>> {
+    /// what is in it, and whether the kernel still believes something of each; `None` if it was not held before.
+    pub(crate) fn unleased(&mut self, directory: Ino) -> Option<Vec<(Box<str>, Ino, bool)>> {
         let node = self.nodes.get_mut(&directory)?;
         node.leased.take()?;
         let children: Vec<_> = node.children.iter().map(|(name, ino)| (name.clone(), *ino)).collect();
-        for (_, ino) in &children {
-            self.expire(*ino);
-        }
+        let now = Instant::now();
+        let children = children.into_iter().map(|(name, ino)| {
+            self.expire(ino);
+            let told = self.nodes.get_mut(&ino).map(|node| std::mem::replace(&mut node.told_until, now));
+            (name, ino, told.is_some_and(|until| until > now))
+        });
+        let children = children.collect();
         self.expire(directory);
         Some(children)
+    }
+
+    /// The kernel is told of an inode's attributes, and to believe them so long.
+    pub(crate) fn told(&mut self, ino: Ino, until: Instant) {
+        if let Some(node) = self.nodes.get_mut(&ino) {
+            node.told_until = node.told_until.max(until);
+        }
     }
 
     /// Whether an inode is certainly still where its only name says: its directory's lease has been held since it was seen

@@ -51,6 +51,8 @@ pub(crate) struct Node {
     pub(super) spellings: HashMap<Box<str>, Box<str>>,
     pub(crate) attr: Option<RemoteAttr>,
     pub(super) fresh_until: Instant,
+    /// How long the kernel may believe what it was told last.
+    pub(super) told_until: Instant,
     pub(super) changed: Stamp,
     /// Since when the lease of a directory is held: nobody else changes what is in it.
     pub(super) leased: Option<Stamp>,
@@ -72,6 +74,7 @@ impl Node {
             spellings: HashMap::new(),
             attr: None,
             fresh_until: now,
+            told_until: now,
             changed: Stamp::default(),
             leased: None,
             content: None,

@@ -274,6 +274,18 @@ impl Remote for Lasting {
         *self.shared.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_sound(&self, handle: RemoteHandle) -> bool {
+        let now = self.shared.line.connected().map(|connected| connected.generation);
+        self.shared.slot(handle).is_ok_and(|slot| slot.is_sound(now))
+    }
+
+    async fn make_sound(&self, handle: RemoteHandle) -> RemoteResult<()> {
+        if self.is_sound(handle) {
+            return Ok(());
+        }
+        self.shared.with_open(handle, Change, |_, _| async { Ok(()) }).await
+    }
+
     fn is_online(&self) -> bool {
         self.shared.line.state() == LineState::Up
     }

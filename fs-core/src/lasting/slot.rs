@@ -369,6 +369,14 @@ impl Slot {
         self.state().keepsake.is_some()
     }
 
+    /// Whether it has what it had, its locks included, as far as a server can tell of what it has on no connection but
+    /// `now`. Without one it is as it was.
+    pub(super) fn is_sound(&self, now: Option<u64>) -> bool {
+        let state = self.state();
+        let is_there = now.is_none_or(|now| state.generation >= now) && state.inner.is_ok();
+        !state.spoilt && (state.locks.is_empty() || is_there)
+    }
+
     /// It is to be had locked again; not if it was opened on another connection since `generation`, without these.
     pub(super) async fn locked(&self, ranges: &[LockedRange], generation: u64) -> bool {
         // Whoever opens it anew looks at the locks first.

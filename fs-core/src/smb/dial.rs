@@ -1,5 +1,6 @@
 //! Connections to a folder of a share, one after the other.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -21,17 +22,30 @@ pub struct SmbDial {
     base: String,
     options: SmbOptions,
     last: Mutex<Option<Arc<SmbRemote>>>,
+    made: AtomicU64,
 }
 
 impl SmbDial {
     /// For the folder `base` of the share of this name; the empty string is the share's root.
     pub fn new(how: Arc<HowToConnect>, share: &str, base: &str, options: SmbOptions) -> Self {
-        Self { how, share: share.into(), base: base.into(), options, last: Mutex::new(None) }
+        Self {
+            how,
+            share: share.into(),
+            base: base.into(),
+            options,
+            last: Mutex::new(None),
+            made: AtomicU64::new(0),
+        }
     }
 
     /// The last connection that was made.
     pub fn last(&self) -> Option<Arc<SmbRemote>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many connections it has made.
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
     }
 
     async fn connect(&self) -> Result<Arc<SmbRemote>, Error> {
@@ -83,6 +97,7 @@ impl Dial for SmbDial {
         match self.connect().await {
             Ok(remote) => {
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(remote.clone());
+                self.made.fetch_add(1, Ordering::Relaxed);
                 Ok(remote)
             }
             Err(error) => Err(DialError { refused: is_refusal(&error), cause: Arc::new(error) }),

@@ -1,16 +1,21 @@
 //! Answers to the kernel that several requests have in common.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use fs_core::{Attr, DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino};
+use fs_core::{Adviser, Attr, DirItem, Entry, Fh, Filesystem, FsError, FsResult, Ino};
 use fuser::{Errno, FileAttr, FopenFlags, INodeNo, ReplyAttr, ReplyEmpty, ReplyEntry};
 
 use super::{GENERATION, UNKNOWN_INO, spelling};
 use crate::convert;
 
-/// The error number, after a word to the log.
+/// The error number, after a word to the log: a loud one where somebody can do something about it.
 pub(super) fn refuse(operation: &'static str, error: &FsError) -> Errno {
+    static ADVISER: LazyLock<Adviser> = LazyLock::new(Adviser::default);
     let errno = convert::errno(error);
+    if let Some(advice) = ADVISER.advise(error) {
+        tracing::warn!("{operation} failed: {error}: {advice}");
+    }
     tracing::debug!(operation, %error, errno = errno.code(), "refused");
     errno
 }

@@ -94,7 +94,7 @@ refusals!(
 
 /// The requests under way, by their numbers.
 #[derive(Debug, Default)]
-pub(super) struct Interrupts([Mutex<Shard>; SHARDS]);
+pub(crate) struct Interrupts([Mutex<Shard>; SHARDS]);
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -106,6 +106,13 @@ impl Interrupts {
     fn shard(&self, unique: u64) -> MutexGuard<'_, Shard> {
         let shard = &self.0[(unique / STEP) as usize % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many requests there are that have no answer yet.
+    pub(crate) fn under_way(&self) -> usize {
+        let count =
+            |shard: &Mutex<Shard>| shard.lock().unwrap_or_else(PoisonError::into_inner).under_way.len();
+        self.0.iter().map(count).sum()
     }
 
     /// A request has come.

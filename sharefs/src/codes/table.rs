@@ -309,6 +309,16 @@ codes! {
         check: "`sharefs list`",
         fix: "`sharefs umount DIR`, or `sharefs mount --ensure` to have it mounted whatever was before.",
     }
+    MOUNTED_READ_ONLY "mounted-read-only" {
+        cause: "What was mounted for reading only cannot be made writable while it is mounted.",
+        check: "`sharefs status`",
+        fix: "Unmount it, and mount it without `ro`.",
+    }
+    UNKNOWN_USER "unknown-user" {
+        cause: "This machine knows no user of that name.",
+        check: "`getent passwd NAME`",
+        fix: "Mend the name in `setuid=` in /etc/fstab.",
+    }
     DEAD_MOUNT "dead-mount" {
         cause: "A mount is left whose serving process has died.",
         check: "`sharefs status`",
@@ -338,6 +348,16 @@ codes! {
         cause: "The process that serves the mount ended unexpectedly.",
         check: "The log that the text names.",
         fix: "Mount again; report it with `sharefs doctor //SERVER/SHARE --bundle FILE`.",
+    }
+    SERVING_SILENT "serving-silent" {
+        cause: "The process that serves the mount cannot be asked: it does not answer, or is of another version.",
+        check: "`sharefs status`, and the process that it names.",
+        fix: "Continue the process where it was stopped; else mount again.",
+    }
+    NOT_SAVED "not-saved" {
+        cause: "The server does not have all that programs have written.",
+        check: "The files and reasons in the text, and `sharefs status`.",
+        fix: "Mend the reason; write again what the programs that wrote it do not write again by themselves.",
     }
     LINGER_OFF "linger-off" {
         cause: "The user's units start at login, not at boot: remembered mounts come back only then.",

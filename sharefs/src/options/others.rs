@@ -101,5 +101,5 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
     ("nomapposix", "names are mapped as with mapposix"),
     ("forcemandatorylock", "locks are the server's, unless nobrl is given"),
     ("rdma", "connections are TCP only"),
-    ("remount", "unmount, and mount with the new options"),
+    ("remount", "mount(8) does that, for ro and rw; for all else unmount, and mount with the new options"),
 ];

@@ -1,6 +1,6 @@
 //! Several connections of one session.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -179,4 +179,73 @@ async fn an_open_that_was_had_again_takes_what_is_written_next() {
     let file = share.reclaim("file", &open, &durable).await.expect("reclaimed");
     file.write_at(6, Bytes::from_static(b" and after")).await.expect("written");
     assert_eq!(&file.read_at(0, 100).await.expect("read")[..], b"before and after");
+}
+
+/// How many connections of this process lead to an address.
+fn connections_to(address: IpAddr, port: u16) -> usize {
+    let IpAddr::V4(address) = address else { panic!("the lab's addresses are IPv4") };
+    let remote = format!("{:08X}:{port:04X}", u32::from_le_bytes(address.octets()));
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    // Established ones, by whom they lead to.
+    table
+        .lines()
+        .filter(|line| line.split_whitespace().nth(2) == Some(&remote))
+        .filter(|line| line.split_whitespace().nth(3) == Some("01"))
+        .count()
+}
+
+/// Those that the server has two addresses of, each as fast as the other.
+const TWO: [&str; 2] =
+    ["if_index=7,speed=1000000000,capability=RSS", "if_index=8,speed=1000000000,capability=RSS"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_go_to_all_interfaces() {
+    for builder in [Samba::builder(), Samba::builder().newer()] {
+        let samba = several(builder.interfaces(&TWO));
+        let said = Client::connect(&samba.options()).await.expect("a connection").interfaces().await;
+        let mut said: Vec<_> = said.expect("told").iter().map(|one| (one.address, one.link_speed)).collect();
+        said.sort_unstable();
+        let mut all: Vec<_> = samba.addresses().iter().map(|address| (*address, 1_000_000_000)).collect();
+        all.sort_unstable();
+        assert_eq!(said, all);
+        let client = connected(&samba.options().channels(4)).await;
+        for address in samba.addresses() {
+            assert_eq!(connections_to(*address, samba.port()), 2);
+        }
+        round_trip(&client, |_| {}).await;
+        client.logoff().await.expect("logged off");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_was_given_is_the_only_one() {
+    let samba = several(Samba::builder().interfaces(&TWO));
+    let client = connected(&samba.options().address(samba.address()).channels(4)).await;
+    assert_eq!(
+        samba.addresses().iter().map(|to| connections_to(*to, samba.port())).collect::<Vec<_>>(),
+        [4, 0]
+    );
+    client.logoff().await.expect("logged off");
+    // Whoever stands between is the only one who is known to lead there.
+    let board = Switchboard::before(&samba).await;
+    let mut options = board.options(&samba).host(board.address.ip().to_string());
+    options.address = None;
+    let _client = connected(&options).await;
+    assert_eq!(connections_to(board.address.ip(), board.address.port()), 4);
+}
+
+/// As many as the server's interfaces make sensible and this machine can use; one where it says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_advises_how_many() {
+    let cores = std::thread::available_parallelism().expect("cores").get();
+    for (interfaces, wanted) in [(&TWO[..], cores.min(4)), (&[""], 1)] {
+        let samba = several(Samba::builder().interfaces(interfaces));
+        let client = Client::connect(&samba.options()).await.expect("a connection");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(client.channels(), 1, "nothing is to be done yet");
+        round_trip(&client, |_| {}).await;
+        until(&client, wanted).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(client.channels(), wanted);
+    }
 }

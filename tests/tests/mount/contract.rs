@@ -152,6 +152,28 @@ os.fsync(h)
 }
 
 #[test]
+fn s165_the_log_says_what_to_do() {
+    let samba = Samba::builder().small_disk(8).start();
+    let mount = Mount::new(&samba).start();
+    samba.fill_disk();
+    let contract = Contract { samba, mount };
+    contract.python(
+        r"
+f = os.open('f', os.O_RDWR | os.O_CREAT)
+for _ in range(3):
+    os.write(f, b'x' * 100_000)
+    refused(errno.ENOSPC, os.fsync, f)
+",
+    );
+    let log = contract.mount.log();
+    assert!(
+        log.contains("what was written to /f is lost") && log.contains("make room on the share"),
+        "{log}"
+    );
+    assert_eq!(log.matches("WARN").count(), 1, "once in a minute: {log}");
+}
+
+#[test]
 fn s10_fsync_and_s11_osync_succeed_on_what_is_on_the_server() {
     let c = Contract::new();
     c.python(

@@ -1,8 +1,10 @@
 //! Byte-range locks: S70 to S79.
 
-use std::process::Child;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Stdio};
 
-use sharefs_tests::{Mount, Samba};
+use sharefs_tests::{Mount, Relay, Samba};
+use tokio::runtime::Runtime;
 
 /// Two mounts of one server.
 fn two(options: &'static str) -> (Samba, Mount, Mount) {
@@ -244,6 +246,49 @@ for i in range(100):
     }
     assert_eq!(one.shell("tr -d '\\0' < mnt/counter | head -c 3"), "400");
     assert_eq!(other.shell("tr -d '\\0' < mnt/counter | head -c 3"), "400");
+}
+
+/// Another that reads the file as well may have changed it a moment ago: the word of that may come after the lock.
+#[test]
+fn s74_who_locks_what_others_read_asks_the_server() {
+    let samba = Samba::start();
+    let runtime = Runtime::new().expect("a runtime");
+    let relay = runtime.block_on(Relay::start(samba.socket()));
+    let one = Mount::new(&samba).through(&relay).start();
+    let other = Mount::new(&samba).start();
+    one.shell("echo 1 > mnt/file");
+    let mut reader = other.command("bash");
+    let reader = reader.args(["-c", "exec 3< mnt/file; read -u 3; echo ready; cat"]).stdin(Stdio::piped());
+    let mut reader = reader.stdout(Stdio::piped()).spawn().expect("bash starts");
+    let ready = BufReader::new(reader.stdout.take().expect("a pipe")).lines().next();
+    assert_eq!(ready.expect("a line").expect("text"), "ready");
+    let script = r"
+import fcntl, os, sys
+f = os.open('mnt/file', os.O_RDWR)
+for line in sys.stdin:
+    if line == 'lock\n':
+        fcntl.lockf(f, fcntl.LOCK_EX)
+    print(os.pread(f, 9, 0), flush=True)
+";
+    let mut python = one.command("bash");
+    let python = python.args(["-c", "exec python3 -c \"$0\"", script]);
+    let python = python.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut python = python.spawn().expect("python3 starts");
+    let mut answers = BufReader::new(python.stdout.take().expect("a pipe")).lines();
+    let mut read = |line: &str| {
+        writeln!(python.stdin.as_mut().expect("a pipe"), "{line}").expect("python3 listens");
+        assert_eq!(answers.next().expect("an answer").expect("text"), r"b'1\n'");
+    };
+    read("");
+    let before = relay.requests();
+    read("");
+    assert_eq!(relay.requests(), before, "it is kept under the lease");
+    read("lock");
+    assert!(relay.requests() > before + 2, "a lock, the attributes and what is read");
+    drop(python.stdin.take());
+    python.wait().expect("its end");
+    drop(reader.stdin.take());
+    reader.wait().expect("its end");
 }
 
 #[test]

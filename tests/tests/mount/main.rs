@@ -6,7 +6,9 @@
 mod coherence;
 mod commands;
 mod contract;
+mod control;
 mod copying;
+mod exec;
 mod help;
 mod identity;
 mod interrupts;

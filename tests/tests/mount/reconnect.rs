@@ -63,7 +63,9 @@ impl Python {
     /// What a line of Python leaves in `_`, or its error.
     fn run(&mut self, line: &str) -> String {
         self.begin(line);
-        self.end()
+        let x = self.end();
+        eprintln!("DBG {line} => {x}");
+        x
     }
 
     fn begin(&mut self, line: &str) {
@@ -151,6 +153,41 @@ fn s128_a_mount_can_come_before_its_server() {
     let (mount, output) = Mount::new(&samba).options(["delay_connect"]).attempt();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     assert_eq!(state(&mount), "ok");
+}
+
+/// Neither what another open has had since, nor the open once its lock is given back, makes up for a lock that is lost.
+#[test]
+fn s112_a_lost_lock_keeps_memory_away() {
+    let samba = Samba::start();
+    let line = Line::to(&samba);
+    let mount = Mount::new(&samba).through(&line.relay).start();
+    let rivals = Mount::new(&samba).start();
+    let (mut holder, mut other) = (Python::start(&mount), Python::start(&mount));
+    holder
+        .run("f = os.open('file', os.O_RDWR | os.O_CREAT); os.write(f, b'1'); fcntl.lockf(f, fcntl.LOCK_EX)");
+    assert_eq!(holder.run("os.fsync(f); _ = os.pread(f, 9, 0)"), "b'1'");
+    line.relay.refuse(true);
+    line.relay.cut();
+    let mut rival = Python::start(&rivals);
+    assert_eq!(
+        rival.run("g = os.open('file', os.O_RDWR); fcntl.lockf(g, fcntl.LOCK_EX); _ = os.write(g, b'22')"),
+        "2"
+    );
+    assert_eq!(rival.run("os.close(g)"), "''");
+    line.relay.refuse(false);
+    other.run("g = os.open('file', os.O_RDWR)");
+    wait_until("it is noticed", || other.run("_ = os.pread(g, 9, 0)") == "ESTALE");
+    assert_eq!(holder.run("_ = os.pwrite(f, b'2', 0)"), "ESTALE");
+    assert_eq!(fs::read(samba.share_path().join("file")).expect("the file"), b"22");
+    holder.run("fcntl.lockf(f, fcntl.LOCK_UN)");
+    assert_eq!(other.run("os.close(g); g = os.open('file', os.O_RDWR); _ = os.pread(g, 9, 0)"), "b'22'");
+    assert_eq!(other.run("os.pwrite(g, b'3', 1); os.fsync(g); _ = os.pread(g, 9, 0)"), "b'23'");
+    holder.run("os.close(f)");
+    assert_eq!(holder.run("f = os.open('file', os.O_RDWR); _ = os.pread(f, 9, 0)"), "b'23'");
+    holder.run("fcntl.lockf(f, fcntl.LOCK_EX)");
+    assert_eq!(holder.run("_ = os.pwrite(f, b'4', 0)"), "1");
+    holder.run("os.close(f)");
+    assert_eq!(fs::read(samba.share_path().join("file")).expect("the file"), b"43");
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn mount_calls_it_by_another_name() {
     let output = call(&home, &[&source, dir, "-o", &wrong]);
     assert!(output.status.code() == Some(32) && said(&output).contains("password"), "{}", said(&output));
     let output = call(&home, &[&source, dir, "-o", &format!("{login},remount,ro")]);
-    assert!(said(&output).contains("remount"), "{}", said(&output));
+    assert!(said(&output).contains("[not-mounted]"), "{}", said(&output));
     assert_eq!(call(&home, &[&source]).status.code(), Some(1));
 }
 
@@ -99,4 +99,57 @@ fn a_line_of_fstab_is_mounted_by_root_for_all() {
     command.args(["--mount", "bash", "-eu", "-c", &script]);
     let output = output_of(command, "");
     assert!(output.status.success() && said(&output).contains('x'), "{}", said(&output));
+}
+
+/// The program, run by root.
+fn root_runs(home: &Home, arguments: &[&str]) -> Output {
+    let mut command = User::root().command(sharefs_binary(), &home.path(""));
+    command.args(arguments);
+    output_of(command, "")
+}
+
+/// Root's `mount -o remount,ro` and back, as `mount.sharefs` is called for it; and what was mounted read-only stays so.
+#[test]
+fn a_mount_can_be_made_read_only_and_writable_again() {
+    let samba = Samba::start();
+    let home = Home::new();
+    let mnt = home.folder("mnt");
+    let (source, login) = (share(&samba, "data"), credentials(&home, &samba));
+    let dir = mnt.to_str().expect("a plain path");
+    let by_root = |options: &str| root_runs(&home, &[&source, dir, "-o", options]);
+    for (first, back) in [("rw", true), ("ro", false)] {
+        let output = by_root(&format!("{first},nodev,dir_mode=0777,{login}"));
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(by_root("nodev,remount,ro").status.success());
+        home.shell(
+            "! sh -c 'echo x > mnt/file' 2> said; grep -q Read-only said; findmnt -n -o OPTIONS mnt | grep -q nodev",
+        );
+        let output = by_root("rw,remount");
+        assert_eq!(output.status.success(), back, "{}", said(&output));
+        if back {
+            home.shell("echo x > mnt/file; findmnt -n -o OPTIONS mnt | grep -q nodev");
+        } else {
+            assert!(said(&output).contains("[mounted-read-only]"), "{}", said(&output));
+        }
+        assert!(root_runs(&home, &["umount", dir]).status.success());
+    }
+}
+
+/// A line that root mounts as somebody else, who then has the mount: `setuid=`.
+#[test]
+fn root_mounts_as_somebody_else() {
+    let samba = Samba::start();
+    let home = Home::new();
+    let mnt = home.folder("mnt");
+    let (source, login) = (share(&samba, "data"), credentials(&home, &samba));
+    let dir = mnt.to_str().expect("a plain path");
+    let by_root = |options: &str| root_runs(&home, &[&source, dir, "-o", options]);
+    let uid = home.user.uid;
+    let output = by_root(&format!("rw,setuid={uid},{login}"));
+    assert!(output.status.success(), "{}", said(&output));
+    home.shell(&format!("echo x > mnt/file; findmnt -n -o OPTIONS mnt | grep -q user_id={uid}"));
+    home.shell("fusermount3 -u mnt");
+    assert!(said(&by_root("setuid=nobody-of-that-name")).contains("[unknown-user]"));
+    let output = by_root(&format!("setuid={uid},username=tester,password=secret"));
+    assert!(output.status.code() == Some(1) && said(&output).contains("credentials="), "{}", said(&output));
 }
