@@ -354,7 +354,7 @@ impl fuser::Filesystem for Adapter {
         let at = if write_flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
             WriteAt::Cached(offset)
         } else if convert::oflags(flags.0).contains(OFlags::APPEND) {
-            WriteAt::End
+            WriteAt::End { believed: offset }
         } else {
             WriteAt::Offset(offset)
         };
@@ -366,7 +366,7 @@ impl fuser::Filesystem for Adapter {
         }
         let data = Bytes::copy_from_slice(data);
         // The end of the file would be another one the next time.
-        let appends = at == WriteAt::End;
+        let appends = matches!(at, WriteAt::End { .. });
         let call = self.begin(req, if appends { Patience::Changes } else { Patience::Writes });
         let work = |fs: Arc<Filesystem>| async move {
             let written = fs.write(Fh(fh.0), at, data).await;

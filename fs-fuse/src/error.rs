@@ -43,8 +43,13 @@ pub enum MountError {
     #[error("nothing is mounted on {0}")]
     NotMounted(PathBuf),
     /// Something is in use below the mount point.
-    #[error("{0} is in use: a file is open there, or a program is in it; close it, or unmount lazily")]
-    Busy(PathBuf),
+    #[error("{point} is in use{}; end that, or unmount lazily", by_whom(.by))]
+    Busy {
+        /// The mount point.
+        point: PathBuf,
+        /// The programs and mounts, as far as this user may know them.
+        by: Vec<String>,
+    },
     /// The mount or unmount itself failed.
     #[error("{doing} {point} failed: {source}")]
     Failed {
@@ -58,4 +63,11 @@ pub enum MountError {
     /// Serving requests ended with an error.
     #[error("serving the mount ended: {0}")]
     Session(String),
+}
+
+fn by_whom(users: &[String]) -> String {
+    if users.is_empty() {
+        return ": a file is open there, or a program is in it".into();
+    }
+    format!(" by {}", users.join(", "))
 }

@@ -14,6 +14,7 @@ mod mount;
 mod mountinfo;
 mod namespace;
 mod unmount;
+mod users;
 
 pub use error::MountError;
 pub use mount::{FuseOptions, Mounted, check, clear_dead, mount};

@@ -11,6 +11,7 @@ use rustix::mount::{UnmountFlags, unmount as umount2};
 
 use crate::error::MountError;
 use crate::mountinfo::mounted_on;
+use crate::users::users_of;
 
 /// Helpers that unmount for a user, the current one first.
 const HELPERS: [&str; 2] = ["fusermount3", "fusermount"];
@@ -19,10 +20,10 @@ const HELPER_DIRECTORIES: [&str; 2] = ["/usr/bin", "/bin"];
 
 /// How often and after how long a mount that is in use is tried again: whoever looks at all mounts, as df does, uses it
 /// for a moment.
-const ATTEMPTS: u32 = 6;
+const ATTEMPTS: u32 = 11;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Unmount what is mounted on a directory; one that is in use is tried again for half a second. `lazy` takes the mount
+/// Unmount what is mounted on a directory; one that is in use is tried again for a second. `lazy` takes the mount
 /// away from its place at once, and ends it when its last user has gone.
 ///
 /// # Errors
@@ -36,11 +37,21 @@ pub fn unmount(mountpoint: &Path, lazy: bool) -> Result<(), MountError> {
     }
     for _ in 1..ATTEMPTS {
         match attempt(&point, lazy) {
-            Err(MountError::Busy(_)) => thread::sleep(PAUSE),
+            Err(MountError::Busy { .. }) => thread::sleep(PAUSE),
             result => return result,
         }
     }
-    attempt(&point, lazy)
+    match attempt(&point, lazy) {
+        Err(MountError::Busy { point, .. }) => {
+            let by = users_of(&point);
+            Err(MountError::Busy { point, by })
+        }
+        result => result,
+    }
+}
+
+fn busy(point: &Path) -> MountError {
+    MountError::Busy { point: point.to_owned(), by: Vec::new() }
 }
 
 fn attempt(point: &Path, lazy: bool) -> Result<(), MountError> {
@@ -48,7 +59,7 @@ fn attempt(point: &Path, lazy: bool) -> Result<(), MountError> {
     match umount2(point, flags) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::PERM) => by_helper(point, lazy),
-        Err(rustix::io::Errno::BUSY) => Err(MountError::Busy(point.to_owned())),
+        Err(rustix::io::Errno::BUSY) => Err(busy(point)),
         Err(errno) => {
             Err(MountError::Failed { doing: "unmounting", point: point.to_owned(), source: errno.into() })
         }
@@ -93,7 +104,7 @@ fn by_helper(point: &Path, lazy: bool) -> Result<(), MountError> {
     }
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if message.contains("busy") {
-        return Err(MountError::Busy(point.to_owned()));
+        return Err(busy(point));
     }
     Err(failed(io::Error::other(message)))
 }

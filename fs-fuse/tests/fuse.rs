@@ -68,7 +68,7 @@ impl Mount {
 fn unless_busy(unmount: impl Fn() -> Result<(), MountError>) {
     for _ in 0..100 {
         match unmount() {
-            Err(MountError::Busy(_)) => std::thread::sleep(Duration::from_millis(20)),
+            Err(MountError::Busy { .. }) => std::thread::sleep(Duration::from_millis(20)),
             result => return result.unwrap(),
         }
     }
@@ -373,7 +373,8 @@ fn mounts_end_and_errors_say_why() {
         matches!(&again, MountError::AlreadyMounted { source_name, .. } if source_name == "//memory/share")
     );
     let open = File::create(m.path("open")).unwrap();
-    assert!(matches!(m.mounted.unmount(false).unwrap_err(), MountError::Busy(_)));
+    let busy = m.mounted.unmount(false).unwrap_err();
+    assert!(busy.to_string().contains(&format!("({})", std::process::id())), "{busy}");
     drop(open);
     assert!(!m.mounted.has_ended());
     unless_busy(|| unmount(m.dir.path(), false));

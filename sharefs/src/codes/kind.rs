@@ -138,7 +138,7 @@ fn of_mount(error: &fs_fuse::MountError) -> &'static Code {
         Mount::HelperMissing => &FUSERMOUNT_MISSING,
         Mount::AllowOther => &ALLOW_OTHER,
         Mount::NotMounted(_) => &NOT_MOUNTED,
-        Mount::Busy(_) => &MOUNT_IN_USE,
+        Mount::Busy { .. } => &MOUNT_IN_USE,
         _ => &MOUNT_FAILED,
     }
 }
