@@ -231,7 +231,10 @@ pub enum WriteAt {
     /// At a byte offset.
     Offset(u64),
     /// At the end of the file as the server has it now (O_APPEND).
-    End,
+    End {
+        /// Where the kernel takes it to be; it has what is written there in its pages now.
+        believed: u64,
+    },
     /// At a byte offset, from the kernel's page cache (a mapping): no program waits for the answer, so an error
     /// is kept for the next flush or fsync.
     Cached(u64),
@@ -242,7 +245,7 @@ impl WriteAt {
     const fn offset(self) -> Option<u64> {
         match self {
             Self::Offset(at) | Self::Cached(at) => Some(at),
-            Self::End => None,
+            Self::End { .. } => None,
         }
     }
 }
@@ -485,7 +488,7 @@ impl Drop for Closing<'_> {
 }
 
 /// Whether the server says that there is no such object.
-fn is_missing(error: &RemoteError) -> bool {
+pub(crate) fn is_missing(error: &RemoteError) -> bool {
     error.status().is_some_and(|status| crate::error::status_to_errno(status) == errno::ENOENT)
 }
 

@@ -339,6 +339,12 @@ impl Remote for MemoryRemote {
         self.answer(answer).await
     }
 
+    async fn remove_unused(&self, place: Place<'_>) -> RemoteResult<()> {
+        self.enter(Op::Remove).await?;
+        let answer = self.server.remove_unused(self.client, place).await;
+        self.answer(answer).await
+    }
+
     async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {
         self.enter(Op::Rename).await?;
         let answer = self.server.rename(self.client, from, to.path, replace).await;

@@ -419,8 +419,9 @@ pub trait Remote: Send + Sync + 'static {
     /// delete-pending, until they close it.
     async fn remove(&self, place: Place<'_>, kind: FileKind) -> RemoteResult<()>;
 
-    /// Delete a file that nobody has open: SHARING_VIOLATION if somebody has, be it this client.
-    async fn remove_unused(&self, _path: &RemotePath) -> RemoteResult<()> {
+    /// Delete a file that no program has open: SHARING_VIOLATION if one has, be it of this client. What other clients
+    /// only keep open, because their leases allow it, they have to close.
+    async fn remove_unused(&self, _place: Place<'_>) -> RemoteResult<()> {
         unsupported()
     }
 

@@ -417,8 +417,10 @@ impl Remote for SmbRemote {
         Ok(result?)
     }
 
-    async fn remove_unused(&self, path: &RemotePath) -> RemoteResult<()> {
-        Ok(self.share.remove_unused_file(&self.path(path)).await?)
+    async fn remove_unused(&self, place: Place<'_>) -> RemoteResult<()> {
+        let path = self.path(place.path);
+        let remove = |lease| self.share.remove_unused_file_with(&path, lease);
+        Ok(self.leases.with(&place, remove).await?)
     }
 
     async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {

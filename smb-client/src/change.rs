@@ -1,6 +1,7 @@
 //! What is changed by path: names, times, sizes.
 
 use bytes::Bytes;
+use smb_proto::NtStatus;
 use smb_proto::conn::Reply;
 use smb_proto::fscc::{
     AllInfo, BasicInfo, FileAttributes, FileTime, RenameInfo, file_class, from_bytes, to_bytes,
@@ -135,15 +136,23 @@ impl Share {
         self.remove(path, CreateOptions::NON_DIRECTORY_FILE, lease).await
     }
 
-    /// Removes a file that nobody has open.
+    /// Removes a file that nobody has open. Clients that keep it open under a lease only are told to close it.
     ///
     /// # Errors
     /// Somebody has it open (SHARING_VIOLATION), it is a directory, or the server refuses or is lost.
     pub async fn remove_unused_file(&self, path: &str) -> Result<()> {
+        self.remove_unused_file_with(path, PathLease::default()).await
+    }
+
+    /// The same; these leases are not broken by it.
+    ///
+    /// # Errors
+    /// As [`Self::remove_unused_file`].
+    pub async fn remove_unused_file_with(&self, path: &str, lease: PathLease) -> Result<()> {
         let options = OpenOptions::existing(AccessMask::DELETE | AccessMask::READ_ATTRIBUTES)
             .share_access(ShareAccess::empty())
             .options(CreateOptions::NON_DIRECTORY_FILE | CreateOptions::OPEN_REPARSE_POINT);
-        self.dispose(self.create_leased(path, options, PathLease::default())?).await
+        self.dispose(self.create_leased(path, options, lease)?).await
     }
 
     /// Removes an empty directory.
@@ -173,9 +182,24 @@ impl Share {
     }
 
     async fn dispose(&self, create: Request) -> Result<()> {
-        let dispose = set_file_info(FileId::RELATED, file_class::DISPOSITION, Bytes::from_static(&[1]));
-        let replies = self.chain("removing", vec![create, dispose, close_related()]).await?;
-        check_all("removing", replies)
+        self.alter("removing", create, file_class::DISPOSITION, Bytes::from_static(&[1])).await
+    }
+
+    /// Opens, changes one thing and closes: in one chain, or one after the other where the server has to wait for somebody's
+    /// answer to the break of a lease, which none does in the middle of a chain ([MS-SMB2] 3.3.5.2.7).
+    async fn alter(&self, operation: &'static str, create: Request, class: u8, info: Bytes) -> Result<()> {
+        let change = |id| set_file_info(id, class, info.clone());
+        let chain = vec![create.clone(), change(FileId::RELATED), close_related()];
+        let replies = self.chain(operation, chain).await?;
+        if replies.get(1).is_none_or(|reply| reply.status != NtStatus::INTERNAL_ERROR) {
+            return check_all(operation, replies);
+        }
+        let Response::Create(created) = self.inner.request_one(operation, create).await? else {
+            return Err(Error::Malformed("another command's reply"));
+        };
+        let open = File::new(self.inner.clone(), &created, &OpenOptions::attributes());
+        self.inner.request_one(operation, change(open.id())).await?;
+        open.close().await
     }
 
     /// Renames within the share.
@@ -200,9 +224,7 @@ impl Share {
         };
         let create = self.create_leased(from, options, lease)?;
         let info = to_bytes(&RenameInfo { replace, name: self.inner.new_name(to)? });
-        let rename = set_file_info(FileId::RELATED, file_class::RENAME, info);
-        let replies = self.chain("renaming", vec![create, rename, close_related()]).await?;
-        check_all("renaming", replies)
+        self.alter("renaming", create, file_class::RENAME, info).await
     }
 
     /// Gives a file another name besides: a hard link. A reparse point is linked itself, not what it leads to.
@@ -221,9 +243,7 @@ impl Share {
     pub async fn hard_link_with(&self, existing: &str, new: &str, lease: PathLease) -> Result<()> {
         let create = self.create_leased(existing, OpenOptions::attributes(), lease)?;
         let info = to_bytes(&RenameInfo { replace: false, name: self.inner.new_name(new)? });
-        let link = set_file_info(FileId::RELATED, file_class::LINK, info);
-        let replies = self.chain("linking", vec![create, link, close_related()]).await?;
-        check_all("linking", replies)
+        self.alter("linking", create, file_class::LINK, info).await
     }
 
     /// Changes times, attributes and, where given, the size; says what the file is like then.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Content, Fingerprint, State};
 use crate::error::FsResult;
+use crate::fs::is_missing;
 use crate::name::RemotePath;
 use crate::remote::{
     Access, Caching, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Remote, RemoteAttr, RemoteError,
@@ -513,7 +514,11 @@ impl Content {
             if *closed || !self.common.remote.is_sound(backing.handle) {
                 continue;
             }
-            self.common.remote.set_attr_handle(backing.handle, &change).await?;
+            match self.common.remote.set_attr_handle(backing.handle, &change).await {
+                // Another client has deleted it: Samba finds it by its name, and nobody can ask for its time.
+                Err(error) if is_missing(&error) => {}
+                result => drop(result?),
+            }
             let mut state = self.state();
             if let Some(now) = &mut state.touched
                 && now.at == touched.at

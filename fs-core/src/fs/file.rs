@@ -202,8 +202,19 @@ impl Filesystem {
         if first {
             self.note_written(file.ino, end);
         }
+        self.misplaced(file.ino, at, end, len);
         self.counts.written(len);
         Some(len)
+    }
+
+    /// Has the kernel forget what it keeps of a file, if it has taken another place for its end than the server has: it has
+    /// put what was appended into its pages there.
+    fn misplaced(&self, ino: Ino, at: WriteAt, end: u64, written: u32) {
+        if let WriteAt::End { believed } = at
+            && end.checked_sub(written.into()) != Some(believed)
+        {
+            self.forget_in_kernel(ino);
+        }
     }
 
     /// Write, and answer with the number of bytes that were taken, into memory where the lease allows it and to the
@@ -233,6 +244,7 @@ impl Filesystem {
         if let Ok((end, written)) = result {
             self.counts.written(written);
             self.note_written(file.ino, end);
+            self.misplaced(file.ino, at, end, written);
         } else {
             // Even a write that failed may have changed the file.
             self.note_written(file.ino, 0);

@@ -123,7 +123,7 @@ impl Filesystem {
             left.found.split_off(keep)
         };
         for path in found {
-            match self.remote.remove_unused(&path).await {
+            match self.remote.remove_unused(self.at(&path)).await {
                 Ok(()) => tracing::info!(%path, "removed what a mount that died had left behind"),
                 Err(error) if is_missing(&error) => {}
                 Err(error) if error.is(NtStatus::SHARING_VIOLATION) => {

@@ -72,7 +72,7 @@ impl Filesystem {
             _ => {
                 let kind = child.map_or(FileKind::File, |(_, kind)| kind);
                 // Side by side: whichever the server does last ends the file.
-                let ((), removed) = tokio::join!(self.let_go(child), self.remove(&path, kind));
+                let ((), removed) = tokio::join!(self.let_go(child), self.remove_or_hide(&path, kind));
                 removed?;
                 self.gone(child, (parent, name));
             }
@@ -173,8 +173,10 @@ impl Filesystem {
         if let Some((replaced, _)) = target {
             self.changed_now(replaced);
         }
+        let moved_aside;
         let removed = {
             let mut inodes = self.inodes();
+            moved_aside = hidden.as_ref().map(|(ino, _)| *ino);
             let removed =
                 hidden.filter(|(ino, aside)| inodes.doom(*ino, (new_parent, new_name), last_name(aside)));
             if let Some((ino, _)) = source {
@@ -188,6 +190,10 @@ impl Filesystem {
         };
         if let Some((ino, _)) = source {
             self.changed_now(ino);
+            self.distrust_lease(ino).await;
+        }
+        if let Some(ino) = moved_aside {
+            self.distrust_lease(ino).await;
         }
         if let Some((ino, aside)) = removed {
             self.let_go(Some((ino, FileKind::File))).await;
@@ -205,9 +211,14 @@ impl Filesystem {
 
     /// Remove what was kept for open handles only.
     pub(super) async fn remove_hidden(&self, path: &RemotePath) {
-        match self.remove(path, FileKind::File).await {
-            Ok(()) => {}
-            Err(error) => tracing::warn!(%path, %error, "a deleted file stays behind"),
+        // Other clients that only keep it open would keep it on the server.
+        let removed = match self.remote.remove_unused(self.at(path)).await {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(_) => self.remove(path, FileKind::File).await,
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%path, %error, "a deleted file stays behind");
         }
         self.hidden.removed(last_name(path));
         let (_, parent) = self.inodes().walk(path);
@@ -301,6 +312,7 @@ impl Filesystem {
         let aside = self.move_aside(path).await?;
         let unused = self.inodes().doom(ino, place, last_name(&aside));
         self.links_changed(ino);
+        self.distrust_lease(ino).await;
         if unused {
             self.let_go(Some((ino, FileKind::File))).await;
             self.remove_hidden(&aside).await;
@@ -326,7 +338,27 @@ impl Filesystem {
         }
     }
 
-    /// Delete, also a file that is READONLY: to POSIX, deleting is a matter of the directory.
+    /// Delete; what another client has open gets a hidden name first, so that the old one is free at once.
+    async fn remove_or_hide(&self, path: &RemotePath, kind: FileKind) -> FsResult<()> {
+        if kind != FileKind::File {
+            return self.remove(path, kind).await;
+        }
+        match self.remote.remove_unused(self.at(path)).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is(NtStatus::SHARING_VIOLATION) => {}
+            Err(_) => return self.remove(path, kind).await,
+        }
+        let Ok(aside) = self.move_aside(path).await else { return self.remove(path, kind).await };
+        let removed = self.remove(&aside, kind).await;
+        if removed.is_err() {
+            self.move_back(&aside, path).await;
+        }
+        self.hidden.removed(last_name(&aside));
+        removed
+    }
+
+    /// Delete, also a file that is READONLY: to POSIX, deleting is a matter of the directory. The name stays, unusable,
+    /// while another client has it open.
     async fn remove(&self, path: &RemotePath, kind: FileKind) -> FsResult<()> {
         let error = match self.remote.remove(self.at(path), kind).await {
             Ok(()) => return Ok(()),

@@ -91,6 +91,7 @@ impl Filesystem {
             let mut losing = None;
             let (key, broken) = match event {
                 RemoteEvent::LeaseBreak { key, to, epoch, acknowledge } => {
+                    tracing::trace!(?key, ?to, epoch, "the server takes a lease back");
                     (key, Break { to, epoch, acknowledge })
                 }
                 RemoteEvent::LeaseLost { key } => {
@@ -205,6 +206,21 @@ impl Filesystem {
         if let Some(kernel) = self.kernel.get().cloned() {
             // It may wait for readers; nobody waits for it.
             drop(outside(move || kernel.forget_data(ino)));
+        }
+    }
+
+    /// A file that others may have open was renamed here. Samba 4.22 does not break the lease of who renames it for the sake
+    /// of those any more, so what it allows to be kept is given up; the next open asks for it again.
+    pub(super) async fn distrust_lease(&self, ino: Ino) {
+        let Some(content) = self.inodes().content_of(ino) else { return };
+        if !self.directory_leases.load(Ordering::Relaxed) || content.caching().write {
+            return;
+        }
+        if let Some(lost) = content.let_go(Caching::NONE, None) {
+            content.give_up(lost).await;
+            self.inodes().expire(ino);
+            self.forget_in_kernel(ino);
+            content.close_given_up(lost).await;
         }
     }
 

@@ -223,9 +223,9 @@ impl Remote for Lasting {
         self.shared.settled(Change, |up| async move { up.remote.remove(place, kind).await }, judge).await
     }
 
-    async fn remove_unused(&self, path: &RemotePath) -> RemoteResult<()> {
+    async fn remove_unused(&self, place: Place<'_>) -> RemoteResult<()> {
         let judge = |_, result| async { outcome::removed(result) };
-        self.shared.settled(Change, |up| async move { up.remote.remove_unused(path).await }, judge).await
+        self.shared.settled(Change, |up| async move { up.remote.remove_unused(place).await }, judge).await
     }
 
     async fn rename(&self, from: Place<'_>, to: Place<'_>, replace: bool) -> RemoteResult<()> {

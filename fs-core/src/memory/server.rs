@@ -402,6 +402,21 @@ impl MemoryServer {
     }
 
     pub(super) async fn remove(&self, client: u32, place: Place<'_>, kind: FileKind) -> Status<()> {
+        self.remove_unless(client, place, kind, |_, _| false).await
+    }
+
+    /// Not what is open.
+    pub(super) async fn remove_unused(&self, client: u32, place: Place<'_>) -> Status<()> {
+        self.remove_unless(client, place, FileKind::File, Tree::is_open).await
+    }
+
+    async fn remove_unless(
+        &self,
+        client: u32,
+        place: Place<'_>,
+        kind: FileKind,
+        kept: impl Fn(&Tree, u64) -> bool,
+    ) -> Status<()> {
         self.when_free(|state| {
             let object = match state.tree.find(place.path) {
                 Ok(object) => object,
@@ -410,6 +425,9 @@ impl MemoryServer {
             let (own, parent) = state.holders(client, &place, object);
             if state.leases.take_back(object, own, WRITE) || state.leases.take_back(object, own, HANDLE) {
                 return None;
+            }
+            if kept(&state.tree, object) {
+                return Some(Err(NtStatus::SHARING_VIOLATION));
             }
             let directory = state.tree.parent(object);
             Some(state.tree.remove(place.path, kind).inspect(|()| {

@@ -202,6 +202,10 @@ impl Tree {
         }
     }
 
+    pub(super) fn is_open(&self, id: u64) -> bool {
+        self.objects.get(&id).is_some_and(|object| object.opens > 0)
+    }
+
     pub(super) fn remove(&mut self, path: &RemotePath, kind: FileKind) -> Status<()> {
         let id = self.find(path)?;
         let read_only = self.is_read_only(id);

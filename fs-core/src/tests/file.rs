@@ -67,8 +67,8 @@ async fn appending_goes_to_the_end_as_the_server_has_it() {
     let fh = fs.open(ino, WRITE).await.unwrap();
     let theirs = other.lookup(Ino::ROOT, "log").await.unwrap().attr.ino;
     let their_fh = other.open(theirs, WRITE).await.unwrap();
-    other.write(their_fh, WriteAt::End, Bytes::from_static(b"two,")).await.unwrap();
-    fs.write(fh, WriteAt::End, Bytes::from_static(b"three")).await.unwrap();
+    other.write(their_fh, WriteAt::End { believed: 0 }, Bytes::from_static(b"two,")).await.unwrap();
+    fs.write(fh, WriteAt::End { believed: 0 }, Bytes::from_static(b"three")).await.unwrap();
     assert_eq!(content(&fs, "log").await.unwrap(), "one,two,three");
 }
 
@@ -81,7 +81,9 @@ async fn appends_at_once_do_not_overwrite_each_other() {
     let tasks: Vec<_> = (0..20)
         .map(|_| {
             let fs = fs.clone();
-            tokio::spawn(async move { fs.write(fh, WriteAt::End, Bytes::from_static(b"12345")).await })
+            tokio::spawn(async move {
+                fs.write(fh, WriteAt::End { believed: 0 }, Bytes::from_static(b"12345")).await
+            })
         })
         .collect();
     for task in tasks {

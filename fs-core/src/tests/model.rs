@@ -138,7 +138,7 @@ impl Run {
                     data.resize(data.len().max(end), 0);
                     data[start..end].fill(byte);
                 }
-                let at = at.map_or(WriteAt::End, |at| WriteAt::Offset(at.into()));
+                let at = at.map_or(WriteAt::End { believed: 0 }, |at| WriteAt::Offset(at.into()));
                 let written = self.fs.write(fh, at, Bytes::from(vec![byte; len.into()])).await.unwrap();
                 assert_eq!(written, u32::from(len));
             }

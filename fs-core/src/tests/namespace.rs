@@ -82,12 +82,31 @@ async fn a_file_deleted_while_open_stays_usable_and_goes_with_the_last_handle() 
 }
 
 #[tokio::test]
-async fn a_file_another_client_has_open_keeps_its_name_until_it_is_closed() {
+async fn the_name_of_a_deleted_file_is_free_while_another_client_has_it_open() {
     let (remote, fs) = mount();
     let other = another(&remote, LONG);
     file(&fs, "f", "x").await;
     let theirs = other.lookup(Ino::ROOT, "f").await.unwrap().attr.ino;
     let fh = other.open(theirs, READ).await.unwrap();
+    fs.unlink(Ino::ROOT, "f").await.unwrap();
+    assert_eq!(errno(fs.lookup(Ino::ROOT, "f").await), e::ENOENT);
+    file(&fs, "f", "y").await;
+    assert_eq!(other.read(fh, 0, 10).await.unwrap(), "x");
+    assert_eq!(remote.paths().len(), 2, "it has a hidden name");
+    other.release(fh).await.unwrap();
+    other.shutdown().await;
+    assert_eq!(remote.paths(), ["f"]);
+}
+
+/// Where the server does not let it be moved aside.
+#[tokio::test]
+async fn a_file_that_cannot_be_hidden_keeps_its_name_until_it_is_closed() {
+    let (remote, fs) = mount();
+    let other = another(&remote, LONG);
+    file(&fs, "f", "x").await;
+    let theirs = other.lookup(Ino::ROOT, "f").await.unwrap().attr.ino;
+    let fh = other.open(theirs, READ).await.unwrap();
+    remote.fail_next(Op::Rename, NtStatus::SHARING_VIOLATION);
     fs.unlink(Ino::ROOT, "f").await.unwrap();
     assert_eq!(errno(fs.lookup(Ino::ROOT, "f").await), e::ENOENT);
     assert_eq!(errno(fs.create(Ino::ROOT, "f", &NEW).await), e::EBUSY);
@@ -115,8 +134,9 @@ async fn a_refused_deletion_leaves_the_readonly_attribute() {
     let (remote, fs) = mount();
     let ino = file(&fs, "f", "").await.attr.ino;
     fs.setattr(ino, None, &SetAttrs { mode: Some(0o444), ..SetAttrs::default() }).await.unwrap();
-    remote.fail_next(Op::Remove, NtStatus::ACCESS_DENIED);
-    remote.fail_next(Op::Remove, NtStatus::ACCESS_DENIED);
+    for _ in 0..3 {
+        remote.fail_next(Op::Remove, NtStatus::ACCESS_DENIED);
+    }
     assert_eq!(errno(fs.unlink(Ino::ROOT, "f").await), e::EACCES);
     let perm = another(&remote, LONG).lookup(Ino::ROOT, "f").await.unwrap().attr.perm;
     assert_eq!(perm, 0o555);

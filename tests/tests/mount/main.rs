@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 #![cfg(unix)]
 
+mod agent;
 mod coherence;
 mod commands;
 mod contract;
 mod control;
 mod copying;
+mod elsewhere;
 mod exec;
 mod help;
 mod identity;
@@ -18,6 +20,7 @@ mod lifecycle;
 mod links;
 mod locks;
 mod memory;
+mod model;
 mod newer;
 mod posix;
 mod programs;

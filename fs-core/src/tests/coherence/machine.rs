@@ -217,7 +217,11 @@ impl Machine {
         let _alone = lock.write().await;
         let before = self.caches.before();
         let kept = !fd.direct && !fd.append;
-        let at = if fd.append { WriteAt::End } else { WriteAt::Offset(offset) };
+        let at = if fd.append {
+            WriteAt::End { believed: self.caches.last_size(fd.ino) }
+        } else {
+            WriteAt::Offset(offset)
+        };
         if kept {
             self.caches.writes(fd.ino, offset, data);
         }

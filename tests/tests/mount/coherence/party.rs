@@ -1,12 +1,10 @@
 //! Who changes and who looks: a program on a mount, or a client without one.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-
 use sharefs_tests::{Mount, Samba};
 use smb_client::{FileAttributes, FileTime, NtStatus, OpenOptions, SetAttributes, blocking};
 
 use super::{Observation, Operation};
+use crate::agent::Agent;
 
 /// The time that [`Operation::Utimes`] sets: 2001-09-09.
 pub(super) const SET_TIME: i64 = 1_000_000_000;
@@ -33,7 +31,7 @@ pub(super) trait Party {
     fn observe(&mut self, what: Observation, path: &str) -> String;
 }
 
-/// A process of the user, which works in a mount: one command in each line, one line for the answer.
+/// What a party does in a mount.
 const AGENT: &str = r"
 import os, stat, sys
 os.chdir('mnt')
@@ -79,47 +77,20 @@ for line in sys.stdin:
 ";
 
 /// A program that works in a mount.
-pub(super) struct Program {
-    process: Child,
-    commands: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
+pub(super) struct Program(Agent);
 
 impl Program {
     /// Starts it.
     pub(super) fn start(mount: &Mount) -> Self {
-        // The shell finds the first python3 that the user may run.
-        let mut command = mount.command("bash");
-        command
-            .args(["-c", "exec python3 -c \"$1\"", "agent", AGENT])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        let mut process = command.spawn().expect("python3 starts");
-        let commands = process.stdin.take();
-        let answers = BufReader::new(process.stdout.take().expect("a pipe"));
-        Self { process, commands, answers }
+        Self(Agent::start(mount, AGENT))
     }
 
     fn ask(&mut self, command: &str, path: &str, argument: &str) -> String {
-        let commands = self.commands.as_mut().expect("it runs");
-        writeln!(commands, "{command}\t{path}\t{argument}").expect("the program reads its commands");
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).expect("the program answers");
-        assert!(answer.ends_with('\n'), "the program ended at {command} {path}");
-        answer.truncate(answer.len() - 1);
-        answer
+        self.0.ask(&format!("{command}\t{path}\t{argument}"))
     }
 
     fn tell(&mut self, command: &str, path: &str, argument: &str) {
         assert_eq!(self.ask(command, path, argument), "done", "{command} {path}");
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It ends where its commands end.
-        self.commands = None;
-        let _ = self.process.wait();
     }
 }
 
