@@ -164,6 +164,15 @@ impl Filesystem {
         {
             result = self.rename_on_server(&from, &to, kind, replace).await;
         }
+        if let (Err(error), Some((replaced, FileKind::File)), None, true) =
+            (&result, target, &hidden, replace)
+            && matches!(error.status(), Some(NtStatus::ACCESS_DENIED | NtStatus::SHARING_VIOLATION))
+            && let Ok(aside) = self.move_aside(&to).await
+        {
+            // Somebody has the target open, be it we by a name that it had before.
+            hidden = Some((replaced, aside));
+            result = self.rename_on_server(&from, &to, kind, replace).await;
+        }
         if let Err(error) = result {
             if let Some((_, aside)) = &hidden {
                 self.move_back(aside, &to).await;

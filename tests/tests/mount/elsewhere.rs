@@ -79,6 +79,31 @@ fn s38_what_is_open_here_and_there_can_be_renamed_and_deleted() {
 }
 
 #[test]
+fn s36_what_another_client_has_open_is_replaced() {
+    on_each(|samba, one, other| {
+        assert_eq!(one.ask("f = os.open('f', RW|CREATE); _ = os.write(f, b'old')"), "3");
+        assert_eq!(
+            other.ask("open('new', 'w').write('new'); os.rename('new', 'f'); _ = open('f').read()"),
+            "new"
+        );
+        assert_eq!(one.ask("_ = os.pread(f, 9, 0)"), "b'old'");
+        // By the name that it had before, this mount still keeps it open.
+        assert_eq!(one.ask("g = os.open('g', RW|CREATE)"), "");
+        assert_eq!(other.ask("os.rename('g', 'h')"), "");
+        assert_eq!(
+            one.ask("os.close(g); open('i', 'w').write('i'); os.rename('i', 'h'); _ = open('h').read()"),
+            "i"
+        );
+        assert_eq!(one.ask("os.close(f)"), "");
+        wait_until("what was replaced is gone", || {
+            let mut names = names(samba);
+            names.sort();
+            names == ["f", "h"]
+        });
+    });
+}
+
+#[test]
 fn s5_a_renamed_file_shows_what_others_write_who_had_it_open_before() {
     on_each(|_, one, other| {
         assert_eq!(one.ask("open('f', 'w').write('old'); f = os.open('f', R)"), "");
