@@ -127,6 +127,13 @@ pub(crate) fn status_to_errno(status: NtStatus) -> i32 {
     TABLE.iter().find(|(known, _)| *known == status).map_or(errno::EIO, |(_, number)| *number)
 }
 
+impl RemoteError {
+    /// Whether the server says that there is no such object.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.status().is_some_and(|status| status_to_errno(status) == errno::ENOENT)
+    }
+}
+
 /// NTSTATUS to errno. Read backwards for [`FsError::to_ntstatus`], where the first row of a number wins.
 const TABLE: &[(NtStatus, i32)] = &[
     (NtStatus::OBJECT_NAME_NOT_FOUND, errno::ENOENT),

@@ -487,11 +487,6 @@ impl Drop for Closing<'_> {
     }
 }
 
-/// Whether the server says that there is no such object.
-pub(crate) fn is_missing(error: &RemoteError) -> bool {
-    error.status().is_some_and(|status| crate::error::status_to_errno(status) == errno::ENOENT)
-}
-
 /// What to say if a name cannot be taken because its last owner is still going.
 fn name_taken(error: RemoteError) -> FsError {
     if error.is(NtStatus::DELETE_PENDING) {

@@ -18,14 +18,13 @@ pub(crate) struct MountInfo {
 
 /// What is mounted on a path, the topmost if several are. The path is absolute and free of links.
 pub(crate) fn mounted_on(path: &Path) -> io::Result<Option<MountInfo>> {
-    let table = fs::read("/proc/self/mountinfo")?;
-    Ok(table.split(|b| *b == b'\n').filter_map(parse).rfind(|mount| mount.point == path))
+    Ok(all()?.into_iter().rfind(|mount| mount.point == path))
 }
 
-/// Where anything is mounted; nothing where that cannot be told.
-pub(crate) fn points() -> Vec<PathBuf> {
-    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
-    table.split(|b| *b == b'\n').filter_map(parse).map(|mount| mount.point).collect()
+/// What is mounted where, in the order in which it was.
+pub(crate) fn all() -> io::Result<Vec<MountInfo>> {
+    let table = fs::read("/proc/self/mountinfo")?;
+    Ok(table.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
 fn parse(line: &[u8]) -> Option<MountInfo> {

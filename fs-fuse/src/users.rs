@@ -12,7 +12,8 @@ const NAMED: usize = 8;
 /// The programs that have something below a directory open, mapped, or for their working directory, as `name (process)`,
 /// and what else is mounted there. Those of other users are known to root only.
 pub(crate) fn users_of(point: &Path) -> Vec<String> {
-    let below = mountinfo::points().into_iter().filter(|other| other != point && other.starts_with(point));
+    let mounts = mountinfo::all().unwrap_or_default().into_iter().map(|mount| mount.point);
+    let below = mounts.filter(|other| other != point && other.starts_with(point));
     let below = below.map(|other| format!("the mount on {}", other.display()));
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
         let process: u32 = entry.file_name().to_str()?.parse().ok()?;

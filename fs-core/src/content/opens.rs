@@ -11,7 +11,6 @@ use tokio::time::Instant;
 
 use super::{Content, Fingerprint, State};
 use crate::error::FsResult;
-use crate::fs::is_missing;
 use crate::name::RemotePath;
 use crate::remote::{
     Access, Caching, Granted, LeaseAsk, LeaseKey, OpenHow, Opened, Remote, RemoteAttr, RemoteError,
@@ -516,7 +515,7 @@ impl Content {
             }
             match self.common.remote.set_attr_handle(backing.handle, &change).await {
                 // Another client has deleted it: Samba finds it by its name, and nobody can ask for its time.
-                Err(error) if is_missing(&error) => {}
+                Err(error) if error.is_missing() => {}
                 result => drop(result?),
             }
             let mut state = self.state();

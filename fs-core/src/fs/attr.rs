@@ -6,7 +6,7 @@ use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
 use tokio::time::Instant;
 
-use super::{Attr, Entry, Filesystem, SetAttrs, Space, TimeChange, is_missing};
+use super::{Attr, Entry, Filesystem, SetAttrs, Space, TimeChange};
 use crate::content::{Backing, CacheMode, handle_gone};
 use crate::error::{FsError, FsResult, errno};
 use crate::handle::Fh;
@@ -72,7 +72,7 @@ impl Filesystem {
         match self.remote.lookup(path).await {
             Ok(attr) => self.enter(parent, name, attr, asked),
             Err(error) => {
-                if is_missing(&error) {
+                if error.is_missing() {
                     let mut inodes = self.inodes();
                     // Unless it has come to be while we asked.
                     if inodes.stamp() == asked {
@@ -344,7 +344,7 @@ impl Filesystem {
             let error = match self.remote.lookup(&path).await {
                 Ok(attr) if self.inodes().node(ino)?.is(&attr) => return Ok(attr),
                 Ok(_) => FsError::stale(),
-                Err(error) if is_missing(&error) => error.into(),
+                Err(error) if error.is_missing() => error.into(),
                 Err(error) => return Err(error.into()),
             };
             if !self.lead_astray(ino, &path, place) {

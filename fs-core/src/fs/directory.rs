@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::{Closing, DirItem, Entry, Filesystem, is_missing};
+use super::{Closing, DirItem, Entry, Filesystem};
 use crate::content::CacheMode;
 use crate::dir::{Cursor, FIRST, Listed, OpenDir};
 use crate::error::{FsError, FsResult, errno};
@@ -295,7 +295,7 @@ impl Filesystem {
         };
         match found {
             Ok(found) => Some(found),
-            Err(FsError::Remote(error)) if !is_missing(&error) => {
+            Err(FsError::Remote(error)) if !error.is_missing() => {
                 tracing::debug!(name = %entry.name, %error, "an entry could not be looked up");
                 None
             }

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{
-    Closing, Create, Entry, Filesystem, OpenFlags, OpenHints, WriteAt, is_missing, log_lost, name_taken,
-};
+use super::{Closing, Create, Entry, Filesystem, OpenFlags, OpenHints, WriteAt, log_lost, name_taken};
 use crate::content::pattern::Pattern;
 use crate::content::{CacheMode, Content, Served, ask};
 use crate::error::{FsError, FsResult, errno};
@@ -61,7 +59,7 @@ impl Filesystem {
                 Ok(served) => self.keep(content, served, how.access, flags, asked).await,
                 // Who was told of the name before is to look again, and finds none or makes it: ENOENT would be the
                 // answer to somebody who wants to create it.
-                Err(error) if is_missing(&error) => Err(FsError::stale()),
+                Err(error) if error.is_missing() => Err(FsError::stale()),
                 Err(error) => return Err(error.into()),
             };
             match result {

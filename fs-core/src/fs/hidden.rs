@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smb_proto::NtStatus;
 
-use super::{Filesystem, is_missing};
+use super::Filesystem;
 use crate::inode::Ino;
 use crate::name::RemotePath;
 use crate::remote::FileKind;
@@ -125,7 +125,7 @@ impl Filesystem {
         for path in found {
             match self.remote.remove_unused(self.at(&path)).await {
                 Ok(()) => tracing::info!(%path, "removed what a mount that died had left behind"),
-                Err(error) if is_missing(&error) => {}
+                Err(error) if error.is_missing() => {}
                 Err(error) if error.is(NtStatus::SHARING_VIOLATION) => {
                     tracing::debug!(%path, "another mount of this user has it open");
                 }

@@ -59,10 +59,7 @@ impl Filesystem {
         if let Some(content) = content.filter(|_| entry.attr.ino != ino) {
             content.has_several_names();
             self.links_changed(entry.attr.ino);
-            if let Some(kernel) = self.kernel.get().cloned() {
-                // Nobody waits for it: readers of the file may be waiting for us.
-                drop(outside(move || kernel.forget_data(ino)));
-            }
+            self.forget_in_kernel(ino);
         }
         Ok(entry)
     }

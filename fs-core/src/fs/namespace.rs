@@ -3,7 +3,8 @@
 //! SMB cannot delete a file that is open and let its users go on: the name stays, unusable, until the last
 //! handle closes. A file that is deleted, or replaced by a rename, while this mount has it open is therefore
 //! renamed to a hidden name in the same directory, and removed with the last handle. A client that dies leaves
-//! the hidden file behind, for its next mount to clean up (see `hidden`).
+//! the hidden file behind, for its next mount to clean up (see `hidden`). What another client has open gets a hidden
+//! name too, and is deleted at once: the server removes it when that client closes it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 use super::attr::with_read_only;
 use super::serve::outside;
-use super::{Entry, Filesystem, RenameFlags, is_missing, name_taken};
+use super::{Entry, Filesystem, RenameFlags, name_taken};
 use crate::error::{FsError, FsResult, errno};
 use crate::inode::Ino;
 use crate::name::{self, RemotePath};
@@ -182,10 +183,9 @@ impl Filesystem {
         if let Some((replaced, _)) = target {
             self.changed_now(replaced);
         }
-        let moved_aside;
+        let moved_aside = hidden.as_ref().map(|(ino, _)| *ino);
         let removed = {
             let mut inodes = self.inodes();
-            moved_aside = hidden.as_ref().map(|(ino, _)| *ino);
             let removed =
                 hidden.filter(|(ino, aside)| inodes.doom(*ino, (new_parent, new_name), last_name(aside)));
             if let Some((ino, _)) = source {
@@ -223,7 +223,7 @@ impl Filesystem {
         // Other clients that only keep it open would keep it on the server.
         let removed = match self.remote.remove_unused(self.at(path)).await {
             Ok(()) => Ok(()),
-            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
             Err(_) => self.remove(path, FileKind::File).await,
         };
         if let Err(error) = removed {
@@ -355,6 +355,7 @@ impl Filesystem {
         match self.remote.remove_unused(self.at(path)).await {
             Ok(()) => return Ok(()),
             Err(error) if error.is(NtStatus::SHARING_VIOLATION) => {}
+            Err(error) if error.is_missing() => return Err(error.into()),
             Err(_) => return self.remove(path, kind).await,
         }
         let Ok(aside) = self.move_aside(path).await else { return self.remove(path, kind).await };
@@ -495,7 +496,7 @@ impl Filesystem {
         let change =
             SetAttr { attributes: Some(with_read_only(attr.attributes, true)), ..SetAttr::default() };
         match self.remote.set_attr(self.at(path), &change).await {
-            Err(lost) if !is_missing(&lost) => {
+            Err(lost) if !lost.is_missing() => {
                 tracing::warn!(%path, error = %lost, "READONLY could not be restored")
             }
             _ => {}

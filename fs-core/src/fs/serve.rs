@@ -71,9 +71,9 @@ impl Filesystem {
             }
         };
         let _ = self.common.losses.set(Box::new(hear_of_loss));
-        let Some(events) = self.remote.events() else { return self.tidy(&kernel).await };
+        let Some(events) = self.remote.events() else { return self.tidy().await };
         self.served.store(true, Ordering::Release);
-        tokio::join!(self.clone().hear(events, kernel.clone()), self.tidy(&kernel));
+        tokio::join!(self.clone().hear(events, kernel.clone()), self.tidy());
     }
 
     fn log_loss(&self, ino: Ino, error: &FsError) {
@@ -200,11 +200,11 @@ impl Filesystem {
         }));
     }
 
-    /// Have the kernel forget what it keeps of a file: for an adapter that has let a program change it by a way that the
-    /// kernel knows nothing of. Must be called within the runtime.
+    /// Have the kernel forget what it keeps of a file: it has changed by a way that the kernel knows nothing of, as also an
+    /// adapter may find. Must be called within the runtime.
     pub fn forget_in_kernel(&self, ino: Ino) {
         if let Some(kernel) = self.kernel.get().cloned() {
-            // It may wait for readers; nobody waits for it.
+            // Nobody waits for it: it waits for readers, who may wait for us.
             drop(outside(move || kernel.forget_data(ino)));
         }
     }
@@ -256,7 +256,7 @@ impl Filesystem {
         }
     }
 
-    async fn tidy(self: &Arc<Self>, kernel: &Arc<dyn Kernel>) {
+    async fn tidy(self: &Arc<Self>) {
         let mut interval = tokio::time::interval(TIDY_INTERVAL);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.look_for_leftovers().await;
@@ -265,7 +265,7 @@ impl Filesystem {
             self.close_unused_opens().await;
             self.remove_leftovers().await;
             self.tend_watches().await;
-            self.look_for_changes(kernel).await;
+            self.look_for_changes().await;
             self.common.budget.tidy();
             self.remote.tidy();
         }
@@ -282,15 +282,15 @@ impl Filesystem {
     }
 
     /// The kernel may have something of files whose lease was lost while they are open: asks what has become of them.
-    async fn look_for_changes(&self, kernel: &Arc<dyn Kernel>) {
+    async fn look_for_changes(&self) {
         let contents = self.inodes().contents();
         for content in contents {
-            self.look_for_change(&content, kernel).await;
+            self.look_for_change(&content).await;
         }
     }
 
     /// The same for one file; false if the kernel has nothing of it that no lease protects.
-    pub(super) async fn look_for_change(&self, content: &Content, kernel: &Arc<dyn Kernel>) -> bool {
+    pub(super) async fn look_for_change(&self, content: &Content) -> bool {
         let Some(backing) = content.exposed() else { return false };
         let closed = backing.closed.read().await;
         if *closed {
@@ -303,9 +303,7 @@ impl Filesystem {
         if self.inodes().is_unchanged(content.ino, asked) && content.compare(&attr) {
             let ino = content.ino;
             self.inodes().learn(ino, attr, asked, Instant::now());
-            let kernel = kernel.clone();
-            // It may wait for readers; nobody waits for it.
-            drop(outside(move || kernel.forget_data(ino)));
+            self.forget_in_kernel(ino);
         }
         true
     }

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::Filesystem;
 use super::serve::outside;
-use super::{Filesystem, is_missing};
 use crate::content::CacheMode;
 use crate::inode::Ino;
 use crate::remote::RemoteChange;
@@ -303,9 +303,9 @@ impl Filesystem {
     /// Whether the attributes of a file are no concern of a watch, or no longer: nobody else changes a file that only this
     /// mount may write, and what the kernel has of a file's data it must forget before it learns of the new size.
     async fn is_seen_to(&self, ino: Ino) -> bool {
-        let (content, kernel) = (self.inodes().content_of(ino), self.kernel.get().cloned());
-        let (Some(content), Some(kernel)) = (content, kernel) else { return false };
-        content.caching().write || self.look_for_change(&content, &kernel).await
+        let content = self.inodes().content_of(ino).filter(|_| self.kernel.get().is_some());
+        let Some(content) = content else { return false };
+        content.caching().write || self.look_for_change(&content).await
     }
 
     /// Asks whether a name still leads where it did.
@@ -328,7 +328,7 @@ impl Filesystem {
         let mut inodes = self.inodes();
         let same = match &answer {
             Ok(attr) => inodes.node(ino).is_ok_and(|node| node.is(attr)),
-            Err(error) => !is_missing(error),
+            Err(error) => !error.is_missing(),
         };
         if inodes.child(directory, name) != Some(ino) {
             return;

@@ -48,7 +48,7 @@ impl World {
     fn play(&self, script: &Script) -> Result<(), String> {
         let directory = format!("model{}", self.used.fetch_add(1, Ordering::Relaxed));
         let here = self.samba.share_path().join(&directory);
-        Run::new(&self.mounts, &directory, &here, LAG, self.names_are_late).play(script)
+        Run::new(&self.mounts, &directory, &here, self.names_are_late).play(script)
     }
 
     /// The shortest script that still fails, and how.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use sharefs_tests::Mount;
 
+use super::LAG;
 use super::script::{Act, FILES, How, SLOTS, Script, Step};
 use super::state::{Sight, State};
 use crate::agent::Agent;
@@ -50,9 +51,6 @@ const O_APPEND: u32 = 0o2000;
 
 /// What may be answered while a name is not what this mount takes it for.
 const LATE: [&str; 5] = ["ENOENT", "EEXIST", "EBUSY", "ESTALE", "EACCES"];
-/// What may be answered for the sake of somebody who has the file open elsewhere.
-const REFUSED: [&str; 5] = ["EBUSY", "EACCES", "ETXTBSY", "EEXIST", "ENOENT"];
-
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// An errno's name, or what was answered.
@@ -69,7 +67,6 @@ pub(super) struct Run<'a> {
     directory: String,
     /// The same on the server's disk.
     stored: &'a Path,
-    lag: Duration,
     state: State,
     slots: [[Option<Slot>; SLOTS]; 2],
     /// Names are believed for a while, and the server does not tell of changes in time.
@@ -88,19 +85,12 @@ enum End {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(
-        mounts: &[Mount; 2],
-        directory: &str,
-        stored: &'a Path,
-        lag: Duration,
-        names_are_late: bool,
-    ) -> Self {
+    pub(super) fn new(mounts: &[Mount; 2], directory: &str, stored: &'a Path, names_are_late: bool) -> Self {
         Self {
             agents: mounts.each_ref().map(|mount| Agent::start(mount, AGENT)),
             directory: format!("mnt/{directory}"),
             stored,
-            lag,
-            state: State::new(lag),
+            state: State::new(),
             slots: Default::default(),
             names_are_late,
             inodes: HashMap::new(),
@@ -157,16 +147,11 @@ impl<'a> Run<'a> {
         line: &str,
         mut judge: impl FnMut(&mut Self, &Answer) -> End,
     ) -> Result<(), String> {
-        let begun = Instant::now();
-        loop {
-            let late = begun.elapsed() > self.lag;
-            let answer = self.ask(mount, line);
-            match judge(self, &answer) {
-                End::Done => return Ok(()),
-                End::Again if !late => thread::sleep(PAUSE),
-                _ => return Err(format!("{line}: {answer:?}")),
-            }
-        }
+        self.look(mount, line, |run, answer| match judge(run, answer) {
+            End::Done => Sight::Right,
+            End::Again => Sight::Late,
+            End::Wrong => Sight::Wrong(format!("{answer:?}")),
+        })
     }
 
     /// Looks until it sees what is there.
@@ -174,16 +159,16 @@ impl<'a> Run<'a> {
         &mut self,
         mount: usize,
         line: &str,
-        judge: impl Fn(&mut Self, &Answer) -> Sight,
+        mut judge: impl FnMut(&mut Self, &Answer) -> Sight,
     ) -> Result<(), String> {
         let begun = Instant::now();
         loop {
-            let late = begun.elapsed() > self.lag;
+            let late = begun.elapsed() > LAG;
             let answer = self.ask(mount, line);
             match judge(self, &answer) {
                 Sight::Right => return Ok(()),
                 Sight::Late if !late => thread::sleep(PAUSE),
-                Sight::Late => return Err(format!("still seen after {:?}: {line}: {answer:?}", self.lag)),
+                Sight::Late => return Err(format!("still after {LAG:?}: {line}: {answer:?}")),
                 Sight::Wrong(error) => return Err(format!("{error}: {line}")),
             }
         }
@@ -303,7 +288,7 @@ impl<'a> Run<'a> {
             let digits = |pair| u8::from_str_radix(answer.get(pair)?, 16).ok();
             let seen: Vec<u8> =
                 (0..answer.len() / 2).filter_map(|byte| digits(2 * byte..2 * byte + 2)).collect();
-            run.state.files[file].judge_read(mount, run.lag, at, len, &seen)
+            run.state.files[file].judge_read(mount, at, len, &seen)
         })
     }
 
@@ -386,7 +371,7 @@ impl<'a> Run<'a> {
                 (_, Err(error)) if LATE.contains(&&**error) => {
                     let mut either = [file, target].into_iter().flatten();
                     let refused = either.any(|file| run.is_open(1 - mount, file));
-                    if refused && REFUSED.contains(&&**error) { End::Done } else { End::Again }
+                    if refused && error != "ESTALE" { End::Done } else { End::Again }
                 }
                 _ => End::Wrong,
             }
@@ -436,7 +421,7 @@ impl<'a> Run<'a> {
             .collect();
         let begun = Instant::now();
         loop {
-            let late = begun.elapsed() > self.lag;
+            let late = begun.elapsed() > LAG;
             let entries = fs::read_dir(self.stored).expect("the server's directory").flatten();
             let names: BTreeSet<String> =
                 entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();

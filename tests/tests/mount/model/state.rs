@@ -1,8 +1,9 @@
 //! What is there, what was there before, and for how long that may still be seen.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::LAG;
 use super::script::FILES;
 
 /// How what was seen compares with what is there.
@@ -41,7 +42,6 @@ struct Named {
 pub(super) struct State {
     pub(super) files: Vec<File>,
     names: [Vec<Named>; FILES.len()],
-    lag: Duration,
 }
 
 impl File {
@@ -68,26 +68,18 @@ impl File {
     fn possible(
         &self,
         mount: usize,
-        lag: Duration,
         known: impl Fn(&Version) -> Option<Instant>,
     ) -> impl Iterator<Item = &[u8]> {
         let own = self.versions.iter().rposition(|version| version.by == mount).unwrap_or(0);
         let replaced = move |at: usize| {
             let next = self.versions.get(at + 1);
-            next.and_then(&known).is_some_and(|since| since.elapsed() > lag)
+            next.and_then(&known).is_some_and(|since| since.elapsed() > LAG)
         };
         (own..self.versions.len()).filter(move |at| !replaced(*at)).map(|at| &self.versions[at].data[..])
     }
 
     /// A read of a range.
-    pub(super) fn judge_read(
-        &self,
-        mount: usize,
-        lag: Duration,
-        at: usize,
-        len: usize,
-        seen: &[u8],
-    ) -> Sight {
+    pub(super) fn judge_read(&self, mount: usize, at: usize, len: usize, seen: &[u8]) -> Sight {
         let range = |data: &[u8]| {
             let end = (at + len).min(data.len());
             data.get(at.min(end)..end).unwrap_or_default().to_vec()
@@ -96,8 +88,7 @@ impl File {
         if seen == right {
             return Sight::Right;
         }
-        let possible: Vec<Vec<u8>> =
-            self.possible(mount, lag, |version| Some(version.since)).map(range).collect();
+        let possible: Vec<Vec<u8>> = self.possible(mount, |version| Some(version.since)).map(range).collect();
         let longest = possible.iter().map(Vec::len).max().unwrap_or(0);
         let shortest = possible.iter().map(Vec::len).min().unwrap_or(0);
         if seen.len() < shortest || seen.len() > longest {
@@ -119,12 +110,12 @@ impl File {
     }
 
     /// A size. Another mount may keep what was written there.
-    fn judge_size(&self, mount: usize, lag: Duration, size: usize) -> Sight {
+    fn judge_size(&self, mount: usize, size: usize) -> Sight {
         if size == self.data().len() {
             return Sight::Right;
         }
         let kept = self.versions.last().is_some_and(|last| last.by != mount && last.sent.is_none());
-        if !self.possible(mount, lag, |version| version.sent).any(|data| data.len() == size) {
+        if !self.possible(mount, |version| version.sent).any(|data| data.len() == size) {
             return Sight::Wrong(format!("a size of {size} instead of {}", self.data().len()));
         }
         if kept { Sight::Right } else { Sight::Late }
@@ -132,10 +123,10 @@ impl File {
 }
 
 impl State {
-    pub(super) fn new(lag: Duration) -> Self {
+    pub(super) fn new() -> Self {
         // Nobody has made it so.
         let nothing = || vec![Named { since: Instant::now(), by: usize::MAX, file: None }];
-        Self { files: Vec::new(), names: std::array::from_fn(|_| nothing()), lag }
+        Self { files: Vec::new(), names: std::array::from_fn(|_| nothing()) }
     }
 
     /// What a name leads to.
@@ -167,7 +158,7 @@ impl State {
     fn possible(&self, path: usize, mount: usize) -> impl Iterator<Item = Option<usize>> {
         let names = &self.names[path];
         let own = names.iter().rposition(|named| named.by == mount).unwrap_or(0);
-        let replaced = move |at: usize| names.get(at + 1).is_some_and(|next| next.since.elapsed() > self.lag);
+        let replaced = move |at: usize| names.get(at + 1).is_some_and(|next| next.since.elapsed() > LAG);
         (own..names.len()).filter(move |at| !replaced(*at)).map(|at| names[at].file)
     }
 
@@ -180,7 +171,7 @@ impl State {
     pub(super) fn judge_stat(&self, path: usize, mount: usize, seen: Option<usize>) -> Sight {
         let judge = |file: Option<usize>| match (file, seen) {
             (None, None) => Sight::Right,
-            (Some(file), Some(size)) => self.files[file].judge_size(mount, self.lag, size),
+            (Some(file), Some(size)) => self.files[file].judge_size(mount, size),
             (Some(_), None) => Sight::Wrong("nothing is there".into()),
             (None, Some(size)) => Sight::Wrong(format!("a file of {size} bytes that is not there")),
         };
