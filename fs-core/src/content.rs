@@ -12,6 +12,7 @@
 mod behind;
 pub(crate) mod budget;
 mod data;
+mod exposed;
 pub(crate) mod extents;
 mod failure;
 mod lease;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use smb_proto::fscc::FileTime;
 use tokio::sync::{Notify, RwLock};
+use tokio::time::Instant;
 
 use crate::error::FsError;
 use crate::inode::Ino;
@@ -148,6 +150,8 @@ struct State {
     was_leased: bool,
     /// What the content was like when last nobody could have changed it.
     known: Option<Fingerprint>,
+    /// Since when what is read is believed without a lease.
+    trusted_since: Option<Instant>,
 }
 
 /// A read under way. What overlaps a change since it was sent is not kept.

@@ -1,13 +1,12 @@
 //! The one door to the server: the [`Remote`] trait and the words it is spoken in.
 
+mod failure;
 mod keepsake;
 mod node;
 mod posix;
 mod watch;
 
-use std::error::Error;
 use std::ops::Range;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +15,7 @@ use smb_proto::fscc::{FileAttributes, FileTime};
 use tokio::sync::mpsc;
 
 use crate::name::RemotePath;
+pub use failure::{Cause, RemoteError, RemoteResult};
 pub use keepsake::Keepsake;
 pub use node::{Device, Node};
 pub use posix::{Posix, SetPosix};
@@ -313,57 +313,6 @@ pub enum RemoteEvent {
     Restored,
 }
 
-/// The error underneath, shared so that a [`RemoteError`] can be kept and reported twice.
-pub type Cause = Arc<dyn Error + Send + Sync>;
-
-/// Why the remote could not do it.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RemoteError {
-    /// The server said no.
-    #[error("the server answered {0}")]
-    Status(NtStatus),
-    /// There is no connection, and it did not come back in time.
-    #[error("no connection to the server")]
-    Disconnected(#[source] Cause),
-    /// The server did not answer in time.
-    #[error("the server did not answer in time")]
-    TimedOut,
-    /// There is no connection at present, and who asked does not wait for one.
-    #[error("the server cannot be reached: {0}")]
-    Offline(Arc<str>),
-    /// What was open is gone from the server, or is another file now, or its lock is somebody else's.
-    #[error("the open file was lost with the connection")]
-    Stale,
-    /// The server sent something that SMB does not allow.
-    #[error("the server broke the protocol")]
-    Protocol(#[source] Cause),
-}
-
-impl RemoteError {
-    /// The server's status, where it gave one.
-    pub fn status(&self) -> Option<NtStatus> {
-        match self {
-            Self::Status(status) => Some(*status),
-            _ => None,
-        }
-    }
-
-    /// Whether the server gave exactly this status.
-    pub fn is(&self, status: NtStatus) -> bool {
-        self.status() == Some(status)
-    }
-}
-
-impl From<NtStatus> for RemoteError {
-    fn from(status: NtStatus) -> Self {
-        Self::Status(status)
-    }
-}
-
-/// What every method of [`Remote`] returns.
-pub type RemoteResult<T> = Result<T, RemoteError>;
-
 /// A share on a server.
 ///
 /// Paths name the object itself: a symbolic link is never followed, and one in the middle of a path is
@@ -589,6 +538,21 @@ pub trait Remote: Send + Sync + 'static {
 
     /// Set an extended attribute; an empty value removes it.
     async fn set_attribute(&self, _place: Place<'_>, _name: &[u8], _value: &[u8]) -> RemoteResult<()> {
+        unsupported()
+    }
+
+    /// The named streams of what a path names, with their sizes in bytes; NOT_SUPPORTED where the share has none.
+    async fn streams(&self, _path: &RemotePath) -> RemoteResult<Vec<(String, u64)>> {
+        unsupported()
+    }
+
+    /// What a named stream holds; `None` where there is none of the name, EA_TOO_LARGE if it is more than `most` bytes.
+    async fn stream(&self, _path: &RemotePath, _name: &str, _most: u32) -> RemoteResult<Option<Bytes>> {
+        unsupported()
+    }
+
+    /// Make this the content of a named stream, or remove it.
+    async fn set_stream(&self, _path: &RemotePath, _name: &str, _content: Option<Bytes>) -> RemoteResult<()> {
         unsupported()
     }
 

@@ -1,12 +1,14 @@
 //! The real [`Remote`]: a folder of a share, through `smb-client`.
 
 mod attribute;
+mod convert;
 mod dial;
 mod lease;
 mod posix;
 mod range;
 mod sid;
 mod special;
+mod stream;
 mod watch;
 
 use std::collections::HashMap;
@@ -17,21 +19,22 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 use smb_client::{
-    AccessMask, Breaks, Client, CreateAction, CreateDisposition, CreateOptions, Directory, Durable,
-    DurableRequest, Error, File, FileTime, Manner, Metadata, OpenOptions, SetAttributes, Share,
+    AccessMask, Breaks, Client, CreateAction, Directory, Durable, DurableRequest, Error, File, FileTime,
+    Manner, Metadata, OpenOptions, Share,
 };
 use smb_proto::NtStatus;
 use smb_proto::fscc::FileAttributes;
 
 use crate::name::RemotePath;
+use convert::{attr, changes, open_options};
 pub use dial::{HowToConnect, SmbDial};
 use lease::Leases;
 use tokio::sync::{OnceCell, mpsc};
 
 use crate::remote::{
-    Caching, Disposition, FileKind, Granted, Keepsake, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow,
-    Opened, Place, Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits,
-    RemoteResult, RemoteSpace, RemoteWatch, SetAttr, SetPosix,
+    Caching, FileKind, Granted, Keepsake, LeaseAsk, LeaseKey, LockedRange, Node, OpenHow, Opened, Place,
+    Remote, RemoteAttr, RemoteEntry, RemoteError, RemoteEvent, RemoteHandle, RemoteLimits, RemoteResult,
+    RemoteSpace, RemoteWatch, SetAttr, SetPosix,
 };
 
 /// What every SMB server takes: a component of 255 UTF-16 units.
@@ -64,6 +67,8 @@ pub struct SmbRemote {
     leases_directories: bool,
     from_sid: sid::FromSid,
     asked_for_sids: OnceCell<()>,
+    /// The share has named streams.
+    has_streams: OnceCell<bool>,
     ways: special::Ways,
 }
 
@@ -115,6 +120,7 @@ impl SmbRemote {
                 ids: options.ids_from_sid && !posix,
             },
             asked_for_sids: OnceCell::new(),
+            has_streams: OnceCell::new(),
             ways: special::Ways::default(),
             client: client.clone(),
             options,
@@ -228,82 +234,6 @@ impl SmbRemote {
             Open::Directory(..) => Err(NtStatus::FILE_IS_A_DIRECTORY.into()),
         }
     }
-}
-
-impl From<Error> for RemoteError {
-    fn from(error: Error) -> Self {
-        if let Some(status) = error.status() {
-            return Self::Status(status);
-        }
-        match error {
-            Error::InvalidName(_) => Self::Status(NtStatus::OBJECT_NAME_INVALID),
-            Error::NotEnoughCredits => Self::Status(NtStatus::INSUFFICIENT_RESOURCES),
-            Error::Malformed(_) => Self::Protocol(Arc::new(error)),
-            Error::TimedOut => Self::TimedOut,
-            error => Self::Disconnected(Arc::new(error)),
-        }
-    }
-}
-
-fn attr(metadata: &Metadata) -> RemoteAttr {
-    RemoteAttr {
-        file_id: metadata.file_id,
-        kind: kind(metadata),
-        size: metadata.size,
-        allocated: metadata.allocated,
-        created: metadata.created,
-        accessed: metadata.accessed,
-        written: metadata.written,
-        changed: metadata.changed,
-        attributes: metadata.attributes,
-        links: metadata.links,
-        device: None,
-        posix: None,
-    }
-}
-
-/// Reparse points that a server resolves itself (deduplication, cloud tiers) are plain files.
-fn kind(metadata: &Metadata) -> FileKind {
-    if metadata.attributes.contains(FileAttributes::REPARSE_POINT)
-        && let Some(kind) = special::kind_of_tag(metadata.reparse_tag)
-    {
-        return kind;
-    }
-    if metadata.is_dir() { FileKind::Directory } else { FileKind::File }
-}
-
-fn changes(change: &SetAttr) -> SetAttributes {
-    SetAttributes::default()
-        .created(change.created)
-        .accessed(change.accessed)
-        .written(change.written)
-        .attributes(change.attributes)
-}
-
-fn open_options(how: &OpenHow) -> OpenOptions {
-    let mut access = AccessMask::READ_ATTRIBUTES | AccessMask::SYNCHRONIZE;
-    if how.access.read {
-        access |= AccessMask::READ_DATA;
-    }
-    if how.access.write {
-        access |= AccessMask::WRITE_DATA | AccessMask::APPEND_DATA | AccessMask::WRITE_ATTRIBUTES;
-    }
-    let mut options = match how.kind {
-        Some(FileKind::Directory) => CreateOptions::DIRECTORY_FILE,
-        Some(_) => CreateOptions::NON_DIRECTORY_FILE,
-        None => CreateOptions::empty(),
-    };
-    if how.write_through {
-        options |= CreateOptions::WRITE_THROUGH;
-    }
-    let attributes = if how.new_read_only { FileAttributes::READONLY } else { FileAttributes::NORMAL };
-    let disposition = match how.disposition {
-        Disposition::Open => CreateDisposition::Open,
-        Disposition::Create => CreateDisposition::Create,
-        Disposition::OpenOrCreate => CreateDisposition::OpenIf,
-    };
-    let opened = OpenOptions::existing(access).options(options).disposition(disposition);
-    opened.attributes_of_new(attributes).posix(how.new_mode)
 }
 
 #[async_trait]
@@ -591,6 +521,18 @@ impl Remote for SmbRemote {
 
     async fn set_attribute(&self, place: Place<'_>, name: &[u8], value: &[u8]) -> RemoteResult<()> {
         self.set_extended_attribute(&place, name, value).await
+    }
+
+    async fn streams(&self, path: &RemotePath) -> RemoteResult<Vec<(String, u64)>> {
+        self.named_streams(path).await
+    }
+
+    async fn stream(&self, path: &RemotePath, name: &str, most: u32) -> RemoteResult<Option<Bytes>> {
+        self.named_stream(path, name, most).await
+    }
+
+    async fn set_stream(&self, path: &RemotePath, name: &str, content: Option<Bytes>) -> RemoteResult<()> {
+        self.set_named_stream(path, name, content).await
     }
 
     async fn descriptor(&self, place: Place<'_>, audit: bool) -> RemoteResult<Bytes> {

@@ -181,7 +181,7 @@ impl Share {
         self.dispose(self.create_leased(path, options, lease)?).await
     }
 
-    async fn dispose(&self, create: Request) -> Result<()> {
+    pub(crate) async fn dispose(&self, create: Request) -> Result<()> {
         self.alter("removing", create, file_class::DISPOSITION, Bytes::from_static(&[1])).await
     }
 
@@ -331,7 +331,7 @@ impl File {
 }
 
 /// The requests that make a change.
-fn changes(file_id: FileId, size: Option<u64>, set: &SetAttributes) -> Vec<Request> {
+pub(crate) fn changes(file_id: FileId, size: Option<u64>, set: &SetAttributes) -> Vec<Request> {
     let mut requests = Vec::new();
     if let Some(size) = size {
         let data = Bytes::copy_from_slice(&size.to_le_bytes());

@@ -134,7 +134,7 @@ pub use share::{Manner, Share};
 pub use smb_proto::auth::{Credentials, Secret};
 pub use smb_proto::conn::{ConnectionError, Negotiated, PeerIncompatible, PeerMisbehaved, SessionError};
 pub use smb_proto::crypto::{Cipher, SigningAlgorithm};
-pub use smb_proto::fscc::{ExtendedAttribute, FileAttributes, FileTime, reparse_tag};
+pub use smb_proto::fscc::{ExtendedAttribute, FileAttributes, FileTime, VolumeFlags, reparse_tag};
 pub use smb_proto::fsctl::{InterfaceCapability, NetworkInterface};
 pub use smb_proto::rpc::{ServerInfo, ShareInfo, ShareKind};
 pub use smb_proto::security;

@@ -53,6 +53,12 @@ pub fn path_to_wire(path: &str) -> Result<String, InvalidName> {
     if wire.encode_utf16().count() > LONGEST_PATH { Err(InvalidName::TooLong) } else { Ok(wire) }
 }
 
+/// The same of a named stream of what is there.
+pub(crate) fn stream_to_wire(path: &str, stream: &str) -> Result<String, InvalidName> {
+    let wire = path_to_wire(path)? + ":" + &name_to_wire(stream)?;
+    if wire.encode_utf16().count() > LONGEST_PATH { Err(InvalidName::TooLong) } else { Ok(wire) }
+}
+
 /// A single name as the server wants it.
 ///
 /// # Errors

@@ -141,11 +141,18 @@ impl OpenOptions {
 
     /// The request that opens `path` on a connection with these means; `available` as [`Durability::ask`] has it.
     pub(crate) fn create(&self, path: &str, means: Means, available: bool) -> Result<Request, InvalidName> {
+        let posix = self.posix.is_some() && means.posix;
+        let name = if posix { posix_path_to_wire(path)? } else { path_to_wire(path)? };
+        Ok(self.create_wire(name, means, available))
+    }
+
+    /// The same for a name as it goes to the server.
+    pub(crate) fn create_wire(&self, name: String, means: Means, available: bool) -> Request {
         let (oplock, lease) = means.leasing.ask(self.lease, self.options);
         let snapshot = self.snapshot.map(CreateContext::TimeWarp);
         let durable = self.durable.map(|request| means.durability.ask(request, available));
         let posix = self.posix.filter(|_| means.posix).map(|mode| CreateContext::PosixRequest { mode });
-        Ok(Request::Create(CreateRequest {
+        Request::Create(CreateRequest {
             oplock,
             impersonation: 2,
             access: self.access,
@@ -153,8 +160,8 @@ impl OpenOptions {
             share_access: self.share_access,
             disposition: self.disposition,
             options: self.options,
-            name: if posix.is_some() { posix_path_to_wire(path)? } else { path_to_wire(path)? },
+            name,
             contexts: lease.into_iter().chain(durable).chain(snapshot).chain(posix).collect(),
-        }))
+        })
     }
 }

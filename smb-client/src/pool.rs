@@ -9,8 +9,9 @@ use bytes::{Bytes, BytesMut};
 
 /// The allocator serves what is smaller from memory it has.
 const SMALLEST: usize = 64 << 10;
-/// How many buffers to keep an eye on.
-const MOST: usize = 128;
+/// How many buffers to keep an eye on. A cache holds those of the last gigabyte perhaps, and gives the oldest back first:
+/// a pool that had forgotten them by then would never see one again.
+const MOST: usize = 1024;
 /// Free buffers beyond so many go back to the allocator.
 const MOST_FREE: usize = 16;
 /// Free buffers that a pool keeps which nothing goes through at the moment.
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn a_trimmed_pool_keeps_few() {
         let pool = BufferPool::new();
-        let held: Vec<Bytes> = (0..MOST).map(|_| filled(&pool)).collect();
+        let held: Vec<Bytes> = (0..2 * MOST_FREE).map(|_| filled(&pool)).collect();
         drop(held);
         pool.trim();
         assert_eq!(pool.lent.lock().unwrap().len(), FEW_FREE);

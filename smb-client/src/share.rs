@@ -7,7 +7,8 @@ use bytes::Bytes;
 use smb_proto::NtStatus;
 use smb_proto::conn::{Chain, Reply};
 use smb_proto::fscc::{
-    AllInfo, AttributeTagInfo, FileAttributes, FileTime, FullSizeInfo, file_class, from_bytes, volume_class,
+    AllInfo, AttributeTagInfo, FileAttributes, FileTime, FullSizeInfo, VolumeAttributes, VolumeFlags,
+    file_class, from_bytes, volume_class,
 };
 use smb_proto::wire::{
     AccessMask, CloseRequest, Empty, FileId, InfoType, QueryInfoRequest, ReadRequest, Request, Response,
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::file::File;
 use crate::link::{Failure, Link, Waiter};
 use crate::metadata::{Metadata, Space};
-use crate::names::{path_to_wire, posix_path_to_wire};
+use crate::names::{path_to_wire, posix_path_to_wire, stream_to_wire};
 use crate::open::OpenOptions;
 
 /// Enough for each fixed-size answer and any name.
@@ -145,6 +146,14 @@ impl ShareInner {
             ..*options
         };
         Ok(options.create(path, self.client.means, self.available)?)
+    }
+
+    /// The request that opens a named stream of what is at `path`: a server that has the semantics of POSIX knows of none
+    /// in them.
+    pub(crate) fn create_stream(&self, path: &str, stream: &str, options: &OpenOptions) -> Result<Request> {
+        let snapshot = options.snapshot.or_else(|| self.manner.get().and_then(|manner| manner.snapshot));
+        let options = OpenOptions { posix: None, snapshot, ..*options };
+        Ok(options.create_wire(stream_to_wire(path, stream)?, self.client.means, self.available))
     }
 
     /// A new name for what this share opens by path.
@@ -425,6 +434,16 @@ impl Share {
     pub async fn space(&self) -> Result<Space> {
         let query = query_info(FileId::RELATED, InfoType::FileSystem, volume_class::FULL_SIZE);
         Ok(self.query::<FullSizeInfo>("querying the volume", "", query).await?.into())
+    }
+
+    /// What the volume can do.
+    ///
+    /// # Errors
+    /// The server refuses, or is lost.
+    pub async fn volume_flags(&self) -> Result<VolumeFlags> {
+        let query = query_info(FileId::RELATED, InfoType::FileSystem, volume_class::ATTRIBUTE);
+        let volume = self.query::<VolumeAttributes>("querying the volume", "", query).await?;
+        Ok(VolumeFlags::from_bits_retain(volume.flags))
     }
 
     /// Sends open, something, close; an open that fails is the error of the whole. An open that is not closed by

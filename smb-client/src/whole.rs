@@ -39,9 +39,13 @@ impl Share {
     /// # Errors
     /// There is no such file, or the server refuses or is lost.
     pub async fn read_start(&self, path: &str, length: u32) -> Result<FileStart> {
+        self.start(self.inner.create(path, &OpenOptions::read())?, length).await
+    }
+
+    /// The same with the request that opens.
+    pub(crate) async fn start(&self, create: Request, length: u32) -> Result<FileStart> {
         let length = self.inner.clamp(length.max(1), self.inner.max_read);
-        let read = read(FileId::RELATED, 0, length);
-        let chain = vec![self.inner.create(path, &OpenOptions::read())?, read, close_related()];
+        let chain = vec![create, read(FileId::RELATED, 0, length), close_related()];
         let mut replies = self.chain("opening", chain).await?.into_iter();
         let metadata = match replies.next().map(|reply| expect("opening", reply)) {
             Some(Ok(Response::Create(created))) => Metadata::from(&created),
@@ -154,7 +158,7 @@ impl Share {
 
 /// Whether nothing failed in a chain that writes so many bytes, and all of them were written: a server whose disk is
 /// full may write some and tell so.
-fn all_written(replies: &[Reply], length: usize) -> Result<()> {
+pub(crate) fn all_written(replies: &[Reply], length: usize) -> Result<()> {
     for reply in replies {
         match &reply.body {
             Err(_) => return Err(Error::refused("writing", reply.status)),
@@ -171,7 +175,7 @@ fn all_written(replies: &[Reply], length: usize) -> Result<()> {
 }
 
 /// The WRITE that fills a file just opened; none for nothing.
-fn write_related(data: Bytes) -> Result<Option<Request>> {
+pub(crate) fn write_related(data: Bytes) -> Result<Option<Request>> {
     if data.len() > SMALL {
         return Err(Error::TooLarge);
     }

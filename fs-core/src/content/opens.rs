@@ -74,6 +74,12 @@ impl Opens {
         })
     }
 
+    /// An open that a program has.
+    pub(super) fn in_use(&self, remote: &dyn Remote) -> Option<Arc<Backing>> {
+        let mut used = self.0.iter().filter(|open| open.users > 0);
+        used.find(|open| remote.is_sound(open.backing.handle)).map(|open| open.backing.clone())
+    }
+
     fn take_idle(&mut self, since: Instant) -> Vec<Arc<Backing>> {
         let (idle, used) = std::mem::take(&mut self.0)
             .into_iter()
@@ -400,6 +406,7 @@ impl Content {
         state.size = None;
         state.touched = None;
         state.was_leased = false;
+        state.trusted_since = None;
     }
 
     /// The opens that may write, or all; first the one that is to be used.
@@ -466,33 +473,6 @@ impl Content {
         if self.compare(attr) {
             self.state().known = None;
         }
-    }
-
-    /// Whether the attributes show a change by somebody else; then what was read is forgotten. For what no lease
-    /// protects. What others have of the file is for the caller to see to.
-    pub(crate) fn compare(&self, attr: &RemoteAttr) -> bool {
-        let mut state = self.state();
-        if state.lease.caching().read || state.extents.held().dirty > 0 || state.touched.is_some() {
-            return false;
-        }
-        let now = Fingerprint::from(attr);
-        let changed = state.known != Some(now);
-        state.known = Some(now);
-        if changed {
-            if state.size.is_some() {
-                state.size = Some(attr.size);
-            }
-            self.forget_clean(&mut state);
-        }
-        changed
-    }
-
-    /// An open of a file that others may have from before, and that no lease protects any more.
-    pub(crate) fn exposed(&self) -> Option<Arc<Backing>> {
-        let state = self.state();
-        let mut used = state.opens.0.iter().filter(|open| open.users > 0);
-        let open = used.find(|open| self.common.remote.is_sound(open.backing.handle))?;
-        (state.was_leased && !self.caching_of(&state).read).then(|| open.backing.clone())
     }
 
     /// Has the server take the time that was shown for the last write, through an open that may write.

@@ -299,10 +299,15 @@ impl Filesystem {
         let asked = self.inodes().stamp();
         let Ok(attr) = self.remote.attr(backing.handle).await else { return true };
         drop(closed);
+        let ino = content.ino;
         // What was asked before a change of our own tells nothing about others.
-        if self.inodes().is_unchanged(content.ino, asked) && content.compare(&attr) {
-            let ino = content.ino;
+        let changed = self.inodes().is_unchanged(ino, asked) && content.compare(&attr);
+        if changed {
             self.inodes().learn(ino, attr, asked, Instant::now());
+        }
+        // By the next look it would be too late.
+        let doubtful = content.doubt(self.options.attr_ttl.saturating_sub(TIDY_INTERVAL));
+        if changed || doubtful {
             self.forget_in_kernel(ino);
         }
         true

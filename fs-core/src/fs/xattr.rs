@@ -8,10 +8,15 @@ use super::Filesystem;
 use crate::error::{FsError, FsResult, errno};
 use crate::inode::Ino;
 use crate::name::RemotePath;
-use crate::remote::SetAttr;
+use crate::remote::{RemoteResult, SetAttr};
 
 /// What programs' own attributes begin with; the server has them without.
 const USER: &str = "user.";
+/// What the names of a file's streams begin with.
+const STREAM: &str = "user.smb.stream.";
+/// Longest name, and longest value in bytes, that Linux has for attributes.
+const LONGEST_NAME: usize = 255;
+const LONGEST_VALUE: u32 = 65_536;
 /// The DOS attributes as the kernel's client shows them: 32 bits, the lowest byte first.
 const DOS_ATTRIBUTES: &str = "user.cifs.dosattrib";
 /// The creation time as the kernel's client shows it: 64 bits, hundreds of nanoseconds since 1601.
@@ -45,11 +50,18 @@ pub enum XattrMode {
 
 /// What a name stands for.
 enum Name<'a> {
-    User(&'a [u8]),
+    Own(Own<'a>),
     DosAttributes,
     CreationTime,
     Descriptor { owner: bool, audit: bool },
     Sddl,
+}
+
+/// What a file may have or not.
+#[derive(Clone, Copy)]
+enum Own<'a> {
+    Attribute(&'a [u8]),
+    Stream(&'a str),
 }
 
 fn understood(name: &str) -> FsResult<Name<'_>> {
@@ -63,6 +75,13 @@ fn understood(name: &str) -> FsResult<Name<'_>> {
         SDDL => return Ok(Name::Sddl),
         _ => {}
     }
+    if let Some(stream) = name.strip_prefix(STREAM) {
+        return match stream {
+            "" | "." | ".." => Err(FsError::local(errno::EINVAL, "not a name of a stream")),
+            _ if stream.contains(['/', '\0']) => Err(FsError::local(errno::EINVAL, "not a name of a stream")),
+            _ => Ok(Name::Own(Own::Stream(stream))),
+        };
+    }
     match name.strip_prefix(USER) {
         Some(own) if own.is_empty() || own.contains('\0') => {
             Err(FsError::local(errno::EINVAL, "not a name of an attribute"))
@@ -70,7 +89,7 @@ fn understood(name: &str) -> FsResult<Name<'_>> {
         Some(own) if own.len() > 255 => {
             Err(FsError::local(errno::ERANGE, "the name of the attribute is too long"))
         }
-        Some(own) => Ok(Name::User(own.as_bytes())),
+        Some(own) => Ok(Name::Own(Own::Attribute(own.as_bytes()))),
         None => Err(FsError::local(errno::EOPNOTSUPP, "SMB has no such attributes")),
     }
 }
@@ -88,7 +107,7 @@ impl Filesystem {
         let name = understood(name)?;
         let path = self.inodes().path(ino)?;
         match name {
-            Name::User(name) => self.remote.attribute(self.at(&path), name).await?.ok_or(MISSING),
+            Name::Own(own) => self.own_value(&path, own).await?.ok_or(MISSING),
             Name::DosAttributes => {
                 let attributes = self.remote.lookup(&path).await?.attributes;
                 Ok(Bytes::copy_from_slice(&attributes.bits().to_le_bytes()))
@@ -107,20 +126,28 @@ impl Filesystem {
         }
     }
 
-    /// The names of all extended attributes that a copy should have.
+    /// What one of the file's own attributes holds, if it has it.
+    async fn own_value(&self, path: &RemotePath, own: Own<'_>) -> FsResult<Option<Bytes>> {
+        Ok(match own {
+            Own::Attribute(name) => self.remote.attribute(self.at(path), name).await?,
+            Own::Stream(name) => self.remote.stream(path, name, LONGEST_VALUE).await?,
+        })
+    }
+
+    /// The names of all extended attributes that a copy should have; streams that are too long for one are none.
     ///
     /// # Errors
-    /// What the server says; a server without extended attributes has none.
+    /// What the server says; a server without extended attributes or without streams has none.
     pub async fn xattrs(&self, ino: Ino) -> FsResult<Vec<String>> {
         let path = self.inodes().path(ino)?;
-        let all = match self.remote.attributes(self.at(&path)).await.map_err(FsError::from) {
-            Ok(all) => all,
-            Err(error) if error.errno() == errno::EOPNOTSUPP => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
+        let (all, streams) = tokio::join!(self.remote.attributes(self.at(&path)), self.remote.streams(&path));
+        let (all, streams) = (none_if_unknown(all)?, none_if_unknown(streams)?);
         let text = |name: &Bytes| String::from_utf8(name.to_vec()).ok().filter(|name| !name.contains('\0'));
         let known = all.iter().filter(|(_, value)| !value.is_empty()).filter_map(|(name, _)| text(name));
-        Ok(known.filter(|name| !name.is_empty()).map(|name| format!("{USER}{name}")).collect())
+        let attributes = known.filter(|name| !name.is_empty()).map(|name| format!("{USER}{name}"));
+        let short = streams.into_iter().filter(|(_, size)| *size <= u64::from(LONGEST_VALUE));
+        let streams = short.map(|(name, _)| format!("{STREAM}{name}"));
+        Ok(attributes.chain(streams.filter(|name| name.len() <= LONGEST_NAME)).collect())
     }
 
     /// Set an extended attribute.
@@ -133,12 +160,12 @@ impl Filesystem {
         let name = understood(name)?;
         let path = self.inodes().path(ino)?;
         match name {
-            Name::User(name) => {
-                if value.is_empty() {
+            Name::Own(own) => {
+                if value.is_empty() && matches!(own, Own::Attribute(_)) {
                     return Err(FsError::local(errno::EINVAL, "SMB does not tell an empty value from none"));
                 }
                 if mode != XattrMode::Any {
-                    let there = self.remote.attribute(self.at(&path), name).await?.is_some();
+                    let there = self.own_value(&path, own).await?.is_some();
                     match mode {
                         XattrMode::Create if there => {
                             return Err(FsError::local(errno::EEXIST, "there is such an attribute"));
@@ -147,7 +174,12 @@ impl Filesystem {
                         _ => {}
                     }
                 }
-                self.remote.set_attribute(self.at(&path), name, &value).await?;
+                match own {
+                    Own::Attribute(name) => {
+                        self.remote.set_attribute(self.at(&path), name, &value).await?;
+                    }
+                    Own::Stream(name) => self.remote.set_stream(&path, name, Some(value)).await?,
+                }
                 self.hung(ino);
                 Ok(())
             }
@@ -189,14 +221,22 @@ impl Filesystem {
     /// ENODATA; EOPNOTSUPP as [`Self::xattr`], and for what every file has; EROFS; what the server says.
     pub async fn remove_xattr(&self, ino: Ino, name: &str) -> FsResult<()> {
         self.writable()?;
-        let Name::User(name) = understood(name)? else {
+        let Name::Own(own) = understood(name)? else {
             return Err(FsError::local(errno::EOPNOTSUPP, "every file has this attribute"));
         };
         let path = self.inodes().path(ino)?;
-        if self.remote.attribute(self.at(&path), name).await?.is_none() {
-            return Err(MISSING);
+        match own {
+            Own::Attribute(name) => {
+                if self.own_value(&path, own).await?.is_none() {
+                    return Err(MISSING);
+                }
+                self.remote.set_attribute(self.at(&path), name, &[]).await?;
+            }
+            Own::Stream(name) => {
+                let removed = self.remote.set_stream(&path, name, None).await;
+                removed.map_err(|error| if error.is_missing() { MISSING } else { error.into() })?;
+            }
         }
-        self.remote.set_attribute(self.at(&path), name, &[]).await?;
         self.hung(ino);
         Ok(())
     }
@@ -212,5 +252,13 @@ impl Filesystem {
     fn hung(&self, ino: Ino) {
         self.inodes().expire(ino);
         self.note_changed(ino);
+    }
+}
+
+/// What a server has none of at all is nothing to list.
+fn none_if_unknown<T>(found: RemoteResult<Vec<T>>) -> FsResult<Vec<T>> {
+    match found.map_err(FsError::from) {
+        Err(error) if error.errno() == errno::EOPNOTSUPP => Ok(Vec::new()),
+        found => found,
     }
 }

@@ -447,6 +447,22 @@ impl Remote for Lasting {
         self.shared.again(Change, |up| async move { up.remote.set_attribute(place, name, value).await }).await
     }
 
+    async fn streams(&self, path: &RemotePath) -> RemoteResult<Vec<(String, u64)>> {
+        self.shared.again(Look, |up| async move { up.remote.streams(path).await }).await
+    }
+
+    async fn stream(&self, path: &RemotePath, name: &str, most: u32) -> RemoteResult<Option<Bytes>> {
+        self.shared.again(Look, |up| async move { up.remote.stream(path, name, most).await }).await
+    }
+
+    async fn set_stream(&self, path: &RemotePath, name: &str, content: Option<Bytes>) -> RemoteResult<()> {
+        let set = |up: Up| {
+            let content = content.clone();
+            async move { up.remote.set_stream(path, name, content).await }
+        };
+        self.shared.again(Change, set).await
+    }
+
     async fn descriptor(&self, place: Place<'_>, audit: bool) -> RemoteResult<Bytes> {
         self.shared.again(Look, |up| async move { up.remote.descriptor(place, audit).await }).await
     }

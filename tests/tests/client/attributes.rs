@@ -3,7 +3,10 @@
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use sharefs_tests::Samba;
 use smb_client::security::{Ace, AceFlags, Acl, SecurityDescriptor, SecurityInformation, Sid};
-use smb_client::{AccessMask, LeaseRequest, LeaseState, NtStatus, OpenOptions, PathLease};
+use smb_client::{
+    AccessMask, CreateDisposition, Error, LeaseRequest, LeaseState, NtStatus, OpenOptions, PathLease,
+    VolumeFlags,
+};
 
 use crate::help::{connect, data, status};
 
@@ -79,6 +82,44 @@ async fn streams_are_listed() {
     let streams = share.streams("file").await.expect("streams");
     let [stream] = &streams[..] else { panic!("{streams:?}") };
     assert_eq!((stream.name.as_str(), stream.size), ("some name", 5));
+}
+
+#[tokio::test]
+async fn streams_are_written_read_and_removed() {
+    let samba = Samba::builder().newer().share("vfs objects", "streams_xattr").start();
+    let share = data(&samba).await;
+    assert!(share.volume_flags().await.expect("flags").contains(VolumeFlags::NAMED_STREAMS));
+    share.write("file", "content").await.expect("write");
+    share.create_dir("folder").await.expect("mkdir");
+    for path in ["file", "folder"] {
+        assert_eq!(share.stream(path, "one", 9).await.expect("none"), None);
+        for value in ["a longer value", "", "short"] {
+            share.set_stream(path, "one", value.into()).await.expect("set");
+            assert_eq!(share.stream(path, "one", 99).await.expect("read").as_deref(), Some(value.as_bytes()));
+        }
+        assert!(matches!(share.stream(path, "one", 4).await, Err(Error::TooLarge)));
+        let names: Vec<_> = share.streams(path).await.expect("list").into_iter().map(|s| s.name).collect();
+        assert_eq!(names, ["one"]);
+        share.remove_stream(path, "one").await.expect("remove");
+        assert!(share.remove_stream(path, "one").await.is_err());
+        assert!(share.streams(path).await.expect("list").is_empty());
+    }
+    assert_eq!(share.read("file").await.expect("read"), "content");
+
+    // A large one as a file of its own.
+    let options = OpenOptions::write().disposition(CreateDisposition::Create);
+    let stream = share.open_stream("file", "large", &options).await.expect("open");
+    stream.write_at(0, vec![7; 2_000].into()).await.expect("write");
+    stream.close().await.expect("close");
+    let all = share.stream("file", "large", 65_536).await.expect("read").expect("the stream");
+    assert_eq!((all.len(), share.metadata("file").await.expect("metadata").size), (2_000, 7));
+
+    // Nothing is made of a file that is not there, and no name gets out of its place.
+    assert!(share.set_stream("none", "one", "x".into()).await.is_err());
+    assert!(share.metadata("none").await.is_err());
+    for name in ["", "..", "a/b", "a\0b"] {
+        assert!(matches!(share.stream("file", name, 9).await, Err(Error::InvalidName(_))), "{name:?}");
+    }
 }
 
 #[tokio::test]

@@ -20,9 +20,9 @@ use script::Script;
 
 /// Scripts at once, each in a directory of its own.
 const AT_ONCE: usize = 4;
-/// How late a mount may be: Samba shows the time of a write after up to two seconds, by which a change is noticed where no
-/// lease is held (S5), and names are believed for one.
-const LAG: Duration = Duration::from_secs(4);
+/// How late a mount may be: names, and what was read without a lease (S5), are believed for a second; a busy machine may
+/// need one more.
+const LAG: Duration = Duration::from_secs(2);
 
 /// Two mounts of a server.
 struct World {

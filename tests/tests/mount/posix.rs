@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use sharefs_tests::{Mount, Samba, Snapshots, wait_until};
+use sharefs_tests::{Mount, Samba, SambaBuilder, Snapshots, wait_until};
 
 use crate::help::REFUSED;
 
@@ -79,6 +79,51 @@ refused(errno.EINVAL, os.setxattr, 'f', 'system.cifs_acl', b'nonsense')
 refused(errno.EINVAL, os.setxattr, 'f', 'user.cifs.dosattrib', b'x')",
         );
     }
+}
+
+#[test]
+fn s166_streams_are_attributes() {
+    let with = |samba: SambaBuilder, module| samba.share("vfs objects", module).start();
+    // Only the second has room for large ones.
+    let few = with(Samba::builder().newer(), "streams_xattr");
+    let much = with(Samba::builder().directory_leases(), "streams_depot");
+    for (samba, big) in [(few, 2_000), (much, 65_536)] {
+        let mount = Mount::new(&samba).start();
+        python(
+            &mount,
+            &format!(
+                "S = 'user.smb.stream.'
+zone = S + 'Zone.Identifier'
+open('f', 'w').write('content'); os.mkdir('d')
+for p in 'f', 'd':
+    assert os.listxattr(p) == []
+    refused(errno.ENODATA, os.getxattr, p, zone); refused(errno.ENODATA, os.removexattr, p, zone)
+    refused(errno.ENODATA, os.setxattr, p, zone, b'x', os.XATTR_REPLACE)
+    os.setxattr(p, zone, b'a longer value'); os.setxattr(p, zone, b'[ZoneTransfer]')
+    os.setxattr(p, S + 'empty: 1', b'')
+    refused(errno.EEXIST, os.setxattr, p, zone, b'x', os.XATTR_CREATE)
+    assert sorted(os.listxattr(p)) == [zone, S + 'empty: 1'], os.listxattr(p)
+    assert os.getxattr(p, zone) == b'[ZoneTransfer]' and os.getxattr(p, S + 'empty: 1') == b''
+    os.removexattr(p, S + 'empty: 1'); assert os.listxattr(p) == [zone]
+    for n in S, S + '..', S + 'a/b':
+        refused(errno.EINVAL, os.setxattr, p, n, b'x')
+os.setxattr('f', S + 'big', b'x' * {big}); assert os.getxattr('f', S + 'big') == b'x' * {big}
+assert open('f').read() == 'content' and os.stat('f').st_size == 7"
+            ),
+        );
+        mount.shell("cp -a mnt/f mnt/g");
+        python(&mount, "assert os.getxattr('g', 'user.smb.stream.Zone.Identifier') == b'[ZoneTransfer]'");
+    }
+    let without = Samba::start();
+    let mount = Mount::new(&without).start();
+    python(
+        &mount,
+        "open('f', 'w').close()
+assert os.listxattr('f') == []
+refused(errno.EOPNOTSUPP, os.setxattr, 'f', 'user.smb.stream.x', b'x')
+refused(errno.EOPNOTSUPP, os.getxattr, 'f', 'user.smb.stream.x')
+assert os.listdir('.') == ['f']",
+    );
 }
 
 #[test]

@@ -104,7 +104,10 @@ impl Contest {
         let mut time = |work: &mut dyn FnMut() -> Result<()>| -> Result<()> {
             let begun = Instant::now();
             work()?;
-            times.push(begun.elapsed().as_secs_f64());
+            let taken = begun.elapsed().as_secs_f64();
+            // Some of the rivals take minutes: whoever waits sees for what.
+            eprintln!("{:9} {:17} {taken:8.2} s", rival.name(), WORKS[times.len()]);
+            times.push(taken);
             Ok(())
         };
         {
@@ -246,7 +249,7 @@ fn report(plan: &Plan, table: &str) -> String {
         "# The mount, measured\n\n\
          Written by `make bench`; the figures are of one run on one machine and mean little elsewhere. The ratios are\n\
          within the run, turn and turn about; above 1 the mount of sharefs is faster.\n\n\
-         - loopback, Samba's share in memory (tmpfs), signed; medians of {} rounds, after one to warm up\n\
+         - loopback, Samba's share in memory (tmpfs), all of them signed; medians of {} rounds, after one to warm up\n\
          - each work that says cold is done on a fresh mount; smbclient transfers file to file (`put`, `get`)\n\n{table}",
         plan.rounds
     )

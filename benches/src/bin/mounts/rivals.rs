@@ -55,8 +55,10 @@ impl Mounted {
                 secret(&config, &format!("{auth}smb_query_browsers \"false\"\nlog_level 0\n"))?;
                 let option = format!("config={}", config.display());
                 let mut command = Command::new("smbnetfs");
-                // The folder for its settings must be there.
-                fs::create_dir_all(folder.join(".smb"))?;
+                // Signed like the others: by itself it signs nothing that the server does not insist on.
+                let settings = folder.join(".smb");
+                fs::create_dir_all(&settings)?;
+                fs::write(settings.join("smb.conf"), "[global]\nclient signing = mandatory\n")?;
                 command.env("HOME", folder);
                 run(command.args(["-o", &option]).arg(&point))
                     .context("smbnetfs: apt-get install smbnetfs")?;
