@@ -1,7 +1,9 @@
 //! A request as a task, and what becomes of its outcome when nobody waits for that any more.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use fs_core::{Fh, Filesystem, FsResult};
 use fuser::{Errno, Request};
@@ -33,6 +35,7 @@ impl Adapter {
 
     /// Run a request. If it is answered early, its work goes on, and what comes of that is handed to `undo`.
     ///
+    /// What needs nothing of the server is done here and now: to wake another thread takes longer. The rest becomes a task.
     /// A panic in the work drops the reply, which answers EIO.
     pub(super) fn spawn<R, T, F, U>(
         &self,
@@ -48,9 +51,17 @@ impl Adapter {
         U: Future<Output = ()> + Send,
     {
         let fs = self.fs.clone();
-        let work = work(fs.clone());
+        let mut work = Box::pin(work(fs.clone()));
+        let _runtime = self.runtime.enter();
+        // Nobody is woken by this waker; the task asks again at once.
+        let mut begin = || work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        match catch_unwind(AssertUnwindSafe(&mut begin)) {
+            Ok(Poll::Ready(outcome)) => return answer(reply, outcome),
+            Ok(Poll::Pending) => {}
+            // Said already where panics are said.
+            Err(_) => return,
+        }
         self.runtime.spawn(async move {
-            tokio::pin!(work);
             tokio::select! {
                 biased;
                 outcome = &mut work => return answer(reply, outcome),
